@@ -1,0 +1,168 @@
+"""The guard: finds PANs where none may be.
+
+Two tests. The exact one: any PAN of the file, wherever its digits stand. The full one: any
+Luhn-valid run of 13 to 19 digits that begins like a card, with or without separators.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.core.pans import (
+    MAX_PAN_DIGITS,
+    MIN_PAN_DIGITS,
+    has_issuer_prefix,
+    passes_luhn,
+)
+
+MIN_RUN_DIGITS = 13  # 12-digit runs are retrieval reference numbers far more often than Maestro
+REDACTED = "[PAN removed]"
+
+_SEPARATORS = r" \-.'_/"
+_MAY_HOLD_PAN = rf"[0-9](?:[{_SEPARATORS}\x{{00a0}}\x{{2019}}]{{0,2}}[0-9]){{{MIN_PAN_DIGITS - 1}}}"
+_RUN = re.compile(rf"[0-9](?:[{_SEPARATORS}\u00a0\u2019]{{0,2}}[0-9]){{{MIN_PAN_DIGITS - 1},}}")
+_GROUP = re.compile(r"[0-9]+")
+_SMALLEST_12_DIGITS = 10 ** (MIN_PAN_DIGITS - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A PAN in a text: from `start` up to `end`, separators included."""
+
+    start: int
+    end: int
+    digits: bytes = field(repr=False)
+
+
+class KnownPans:
+    """The PANs that the exact test looks for."""
+
+    __slots__ = ("_digits", "_lengths")
+
+    def __init__(self, digits: Collection[bytes]) -> None:
+        self._digits = frozenset(pan.decode("ascii") for pan in digits)
+        self._lengths = sorted({len(pan) for pan in self._digits}, reverse=True)
+
+    def __len__(self) -> int:
+        return len(self._digits)
+
+    def windows(self, digits: str) -> Iterator[tuple[int, int]]:
+        """Where a known PAN stands within a run of digits, as start and end."""
+        for length in self._lengths:
+            for start in range(len(digits) - length + 1):
+                if digits[start : start + length] in self._digits:
+                    yield start, start + length
+
+
+NO_KNOWN_PANS = KnownPans(())
+
+
+def find_pans(text: str, known: KnownPans = NO_KNOWN_PANS, *, full: bool = True) -> list[Hit]:
+    """The PANs in a text, left to right, none overlapping another."""
+    found: list[Hit] = []
+    for run in _RUN.finditer(text):
+        found += _hits_in_run(run, known, full=full)
+    return _without_overlaps(found)
+
+
+def _hits_in_run(run: re.Match[str], known: KnownPans, *, full: bool) -> list[Hit]:
+    places = [run.start() + at for at, character in enumerate(run[0]) if character.isdigit()]
+    digits = "".join(_GROUP.findall(run[0]))
+    spans = list(known.windows(digits))
+    if full:
+        spans += _card_like_spans(run[0], digits)
+    return [
+        Hit(places[start], places[end - 1] + 1, digits[start:end].encode("ascii"))
+        for start, end in spans
+    ]
+
+
+def _card_like_spans(run: str, digits: str) -> Iterator[tuple[int, int]]:
+    """Whole groups of digits, or groups that follow one another, that could be a PAN together."""
+    edges = [0]
+    for group in _GROUP.findall(run):
+        edges.append(edges[-1] + len(group))
+    for first, start in enumerate(edges[:-1]):
+        for end in edges[first + 1 :]:
+            if end - start > 2 * MAX_PAN_DIGITS:
+                break
+            bare = digits[start:end].lstrip("0")
+            if _is_card_like(bare.encode("ascii")):
+                yield end - len(bare), end
+
+
+def _is_card_like(digits: bytes) -> bool:
+    return (
+        MIN_RUN_DIGITS <= len(digits) <= MAX_PAN_DIGITS
+        and has_issuer_prefix(digits)
+        and passes_luhn(digits)
+    )
+
+
+def _without_overlaps(hits: list[Hit]) -> list[Hit]:
+    kept: list[Hit] = []
+    for hit in sorted(hits, key=lambda hit: (hit.start, hit.start - hit.end)):
+        if not kept or hit.start >= kept[-1].end:
+            kept.append(hit)
+    return kept
+
+
+def find_in_column(
+    column: pa.Array, known: KnownPans = NO_KNOWN_PANS, *, full: bool = True
+) -> dict[int, list[Hit]]:
+    """The hits in an Arrow column of strings, integers or decimals, by row index."""
+    text = _as_text(column)
+    if text is None or not (full or len(known)):
+        return {}
+    suspects = pc.indices_nonzero(
+        pc.fill_null(pc.match_substring_regex(text, _MAY_HOLD_PAN), False)
+    )
+    hits: dict[int, list[Hit]] = {}
+    for index, cell in zip(
+        suspects.to_pylist(), text.take(suspects).to_pylist(), strict=True
+    ):
+        found = find_pans(cell, known, full=full)
+        if found:
+            hits[index] = found
+    return hits
+
+
+def _as_text(column: pa.Array) -> pa.Array | None:
+    """The column as text; None where its type or its values leave no room for a PAN."""
+    if pa.types.is_string(column.type):
+        longest = pc.max(pc.binary_length(column)).as_py()
+        return column if longest and longest >= MIN_PAN_DIGITS else None
+    if pa.types.is_integer(column.type) or pa.types.is_decimal(column.type):
+        largest = pc.max(pc.abs(column)).as_py()
+        if largest is not None and largest >= _SMALLEST_12_DIGITS:
+            return column.cast(pa.string())
+    return None
+
+
+def replace_hits(
+    column: pa.Array, hits: dict[int, list[Hit]], replacement: Callable[[Hit], str]
+) -> pa.Array:
+    """The string column with each hit replaced."""
+    if not hits:
+        return column
+    cells = column.to_pylist()
+    for index, found in hits.items():
+        cells[index] = replaced(cells[index], found, replacement)
+    return pa.array(cells, pa.string())
+
+
+def replaced(text: str, hits: list[Hit], replacement: Callable[[Hit], str]) -> str:
+    """The text with each hit replaced."""
+    for hit in reversed(hits):
+        text = text[: hit.start] + replacement(hit) + text[hit.end :]
+    return text
+
+
+def redacted(text: str) -> str:
+    """The text without anything that looks like a PAN."""
+    return replaced(text, find_pans(text), lambda _: REDACTED)

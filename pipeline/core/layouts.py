@@ -1,0 +1,287 @@
+"""The layout grammar: how a file is read, and what becomes of each of its columns.
+
+A layout is a TOML document. What it does not name is dropped.
+"""
+
+from __future__ import annotations
+
+import codecs
+import difflib
+import re
+import tomllib
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+
+from pipeline.core.sensitive import is_sensitive_name
+from pipeline.errors import LayoutError
+
+MAX_LAYOUT_BYTES = 1 << 20
+MAX_DECIMAL_PRECISION = 38  # Arrow decimal128
+
+_NAME = r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$"
+_DECIMAL = re.compile(r"decimal\(\s*(\d{1,2})\s*,\s*(\d{1,2})\s*\)")
+_SIMPLE_TYPES = ("string", "integer", "date", "timestamp", "boolean")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class ColumnType(_Strict):
+    """The type of a kept column: `string`, `integer`, `decimal(P,S)`, `date`, …."""
+
+    kind: Literal["string", "integer", "decimal", "date", "timestamp", "boolean"] = "string"
+    precision: int = 0
+    scale: int = 0
+
+
+def _parse_type(text: object) -> object:
+    if isinstance(text, str) and text in _SIMPLE_TYPES:
+        return ColumnType(kind=text)
+    match = _DECIMAL.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise ValueError(f"must be one of {', '.join(_SIMPLE_TYPES)} or decimal(P,S)")
+    precision, scale = int(match[1]), int(match[2])
+    if not 1 <= precision <= MAX_DECIMAL_PRECISION or scale > precision:
+        raise ValueError(f"decimal(P,S) needs 1 <= P <= {MAX_DECIMAL_PRECISION} and S <= P")
+    return ColumnType(kind="decimal", precision=precision, scale=scale)
+
+
+class Column(_Strict):
+    """What becomes of one column."""
+
+    role: Literal["pan", "keep", "text", "drop"]
+    type: Annotated[ColumnType, BeforeValidator(_parse_type)] = ColumnType()
+    format: str = ""
+    guard: Literal["full", "exact"] = "full"
+    empty: Literal["reject", "keep"] = "reject"
+    luhn: Literal["count", "require"] = "count"
+
+    @model_validator(mode="after")
+    def _settings_belong_to_the_role(self) -> Self:
+        allowed = {
+            "pan": {"role", "empty", "luhn"},
+            "keep": {"role", "type", "format", "guard"},
+            "text": {"role"},
+            "drop": {"role"},
+        }[self.role]
+        stray = sorted(self.model_fields_set - allowed)
+        if stray:
+            raise ValueError(f"{', '.join(stray)} cannot be set for role {self.role}")
+        if self.format and self.type.kind not in ("date", "timestamp"):
+            raise ValueError("format belongs to the types date and timestamp")
+        return self
+
+
+class Format(_Strict):
+    """How bytes become records and fields."""
+
+    type: Literal["delimited"] = "delimited"
+    delimiter: str = Field(default=",", min_length=1, max_length=8)
+    quote: str = '"'
+    escape: str = ""
+    header: bool = True
+    fields: tuple[str, ...] = ()
+    encoding: str = "utf-8"
+    embedded_newlines: bool = False
+    null_values: tuple[str, ...] = ("",)
+
+    @field_validator("quote", "escape")
+    @classmethod
+    def _is_one_ascii_character_or_none(cls, text: str) -> str:
+        if len(text) > 1 or not text.isascii() or text in ("\r", "\n"):
+            raise ValueError("must be one ASCII character, or empty for none")
+        return text
+
+    @field_validator("delimiter")
+    @classmethod
+    def _is_not_a_line_end(cls, text: str) -> str:
+        if set(text) & {"\r", "\n"}:
+            raise ValueError("cannot hold a line end")
+        return text
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        try:
+            info = codecs.lookup(name)
+        except (LookupError, ValueError):
+            raise ValueError("is not an encoding that Python knows") from None
+        if not info._is_text_encoding:
+            raise ValueError("is not a text encoding")
+        return info.name
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if not self.header and not self.fields:
+            raise ValueError("fields must name the columns when header = false")
+        if self.header and self.fields:
+            raise ValueError("fields can only be set when header = false")
+        if len(set(self.fields)) < len(self.fields):
+            raise ValueError("fields names a column twice")
+        if self.quote and self.quote in self.delimiter:
+            raise ValueError("quote and delimiter must differ")
+        if self.embedded_newlines and not self.quote:
+            raise ValueError("embedded_newlines needs a quote character")
+        if self.quote and not self.has_plain_delimiter:
+            raise ValueError("a delimiter of several characters needs quote = ''")
+        return self
+
+    @property
+    def has_plain_delimiter(self) -> bool:
+        """Whether the delimiter is one byte, which is what the fast parser takes."""
+        return len(self.delimiter) == 1 and self.delimiter.isascii()
+
+
+class TrailerTotals(_Strict):
+    """Where a trailer record states its control totals; fields count from 1."""
+
+    count_field: int | None = Field(default=None, ge=1)
+    sum_field: int | None = Field(default=None, ge=1)
+    sum_column: str | None = None
+
+    @model_validator(mode="after")
+    def _sum_has_its_column(self) -> Self:
+        if (self.sum_field is None) != (self.sum_column is None):
+            raise ValueError("sum_field and sum_column belong together")
+        if self.count_field is None and self.sum_field is None:
+            raise ValueError("needs count_field or sum_field")
+        return self
+
+
+class Records(_Strict):
+    """Record types of a file, told apart by how a line begins."""
+
+    header: str = ""
+    detail: str = ""
+    trailer: str = ""
+    trailer_totals: TrailerTotals | None = None
+
+    @model_validator(mode="after")
+    def _prefixes_differ(self) -> Self:
+        prefixes = [text for text in (self.header, self.detail, self.trailer) if text]
+        if any(a != b and a.startswith(b) for a in prefixes for b in prefixes):
+            raise ValueError("no prefix may begin with another one")
+        if len(set(prefixes)) < len(prefixes):
+            raise ValueError("header, detail and trailer must differ")
+        if self.trailer_totals and not self.trailer:
+            raise ValueError("trailer_totals needs a trailer prefix")
+        return self
+
+
+class Options(_Strict):
+    """Choices that hold for the whole file."""
+
+    token_mode: Literal["per_pan", "one_time"] = "per_pan"
+    guard_action: Literal["reject", "redact", "tokenize"] = "reject"
+    customer_id: str | None = None
+
+
+class Layout(_Strict):
+    """A checked layout."""
+
+    name: str = Field(pattern=_NAME)
+    description: str = ""
+    scope: str = Field(default="default", pattern=_NAME)
+    format: Format = Format()
+    records: Records | None = None
+    columns: dict[str, Column]
+    options: Options = Options()
+
+    @model_validator(mode="after")
+    def _tokenizes_something_and_keeps_nothing_sensitive(self) -> Self:
+        if not self.pan_columns:
+            raise ValueError("columns: at least one column needs role = 'pan'")
+        for name, column in self.columns.items():
+            if column.role != "drop" and is_sensitive_name(name):
+                raise ValueError(
+                    f"columns.{name}: sensitive authentication data may only be dropped "
+                    "(PCI DSS 3.3.1)"
+                )
+        known = self.format.fields
+        if known:
+            for name in self.named_columns:
+                if name not in known:
+                    raise ValueError(f"columns.{name}: is not among format.fields")
+        self._refuse_colliding_outputs()
+        return self
+
+    def _refuse_colliding_outputs(self) -> None:
+        outputs = [name for name, column in self.columns.items() if column.role in ("keep", "text")]
+        for name in self.pan_columns:
+            outputs += [f"{name}_token", f"{name}_last4"]
+        if len(set(outputs)) < len(outputs):
+            raise ValueError("columns: a kept column has the name of a token or last4 column")
+
+    @property
+    def pan_columns(self) -> tuple[str, ...]:
+        """The columns that hold PANs, in the layout's order."""
+        return tuple(name for name, column in self.columns.items() if column.role == "pan")
+
+    @property
+    def named_columns(self) -> tuple[str, ...]:
+        """Every column that a file must have for this layout to fit it."""
+        extra = [self.options.customer_id] if self.options.customer_id else []
+        if self.records and self.records.trailer_totals and self.records.trailer_totals.sum_column:
+            extra.append(self.records.trailer_totals.sum_column)
+        return tuple(dict.fromkeys([*self.columns, *extra]))
+
+
+def parse_layout(document: bytes, expected_name: str | None = None) -> Layout:
+    """The layout that a TOML document describes.
+
+    `expected_name` is the stem of the document's file name, which the layout must repeat.
+    Raises `LayoutError` with every mistake found, each with its place; never with a value.
+    """
+    if len(document) > MAX_LAYOUT_BYTES:
+        raise LayoutError((f"the document is larger than {MAX_LAYOUT_BYTES} bytes",))
+    try:
+        unverified = tomllib.loads(document.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise LayoutError(("the document is not UTF-8",)) from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise LayoutError((_place_of_syntax_error(error),)) from None
+    try:
+        layout = Layout.model_validate(unverified)
+    except ValidationError as error:
+        raise LayoutError(tuple(_mistake(item) for item in error.errors())) from None
+    if expected_name is not None and layout.name != expected_name:
+        raise LayoutError(("name: must equal the layout's file name without .toml",))
+    return layout
+
+
+def _place_of_syntax_error(error: Exception) -> str:
+    place = re.search(r"line \d+, column \d+|end of document", str(error))
+    return f"not valid TOML at {place[0]}" if place else "not valid TOML"
+
+
+def _mistake(item: ErrorDetails) -> str:
+    place = ".".join(str(part) for part in item["loc"])
+    message = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "extra_forbidden":
+        message = "unknown setting" + _suggestion(item["loc"])
+    return f"{place}: {message}" if place else message
+
+
+def _suggestion(loc: tuple[int | str, ...]) -> str:
+    models: dict[str, type[BaseModel]] = {
+        "": Layout,
+        "format": Format,
+        "records": Records,
+        "trailer_totals": TrailerTotals,
+        "options": Options,
+    }
+    parent = str(loc[-2]) if len(loc) > 1 else ""
+    model: Any = models.get(parent, Column)
+    close = difflib.get_close_matches(str(loc[-1]), model.model_fields, n=1)
+    return f"; did you mean {close[0]}?" if close else ""

@@ -1,0 +1,177 @@
+"""Primary account numbers: normalisation, Luhn, issuer prefixes."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+MIN_PAN_DIGITS = 12  # Maestro; ISO/IEC 7812-1 allows fewer, no card scheme issues them
+MAX_PAN_DIGITS = 19  # ISO/IEC 7812-1
+LAST4_DIGITS = 4  # PCI DSS v4.0.1, 3.4.1 allows more; the output never needs them
+
+# Spaces, dashes and apostrophes of any script, and zero-width characters.
+_SEPARATORS = r"[\s\x{00a0}\x{2000}-\x{200d}\x{202f}\x{205f}\x{2060}\x{3000}\x{feff}" + (
+    r"\-\x{2010}-\x{2015}\x{2212}'`\x{00b4}\x{2018}\x{2019}\x{02bc}]+"
+)
+_SCIENTIFIC = re.compile(r"\d+(?:[.,]\d*)?[eE]\+?\d+")
+_MASKED = re.compile(r"[0-9*xX#•.]*[*xX#•][0-9*xX#•.]*")
+
+Reason = Literal[
+    "pan_empty",
+    "pan_masked",
+    "pan_scientific_notation",
+    "pan_not_digits",
+    "pan_too_short",
+    "pan_too_long",
+    "pan_luhn",
+]
+
+# Issuer prefixes from, to, scheme (ISO/IEC 7812 assignments as the schemes publish them); where
+# ranges nest, the one that begins later wins. RuPay's 353 and 356 lie inside JCB's range.
+_PREFIXES: tuple[tuple[str, str, str], ...] = (
+    ("1", "1", "uatp"),
+    ("2200", "2204", "mir"),
+    ("2221", "2720", "mastercard"),
+    ("300", "305", "diners"),
+    ("34", "34", "amex"),
+    ("3528", "3589", "jcb"),
+    ("36", "36", "diners"),
+    ("37", "37", "amex"),
+    ("38", "39", "diners"),
+    ("4", "4", "visa"),
+    ("50", "50", "maestro"),
+    ("506099", "506198", "verve"),
+    ("507865", "507964", "verve"),
+    ("508", "508", "rupay"),
+    ("51", "55", "mastercard"),
+    ("56", "59", "maestro"),
+    ("60", "60", "rupay"),
+    ("6011", "6011", "discover"),
+    ("61", "61", "maestro"),
+    ("62", "62", "unionpay"),
+    ("63", "63", "maestro"),
+    ("640", "643", "maestro"),
+    ("644", "649", "discover"),
+    ("65", "65", "discover"),
+    ("66", "69", "maestro"),
+    ("81", "81", "unionpay"),
+    ("82", "82", "rupay"),
+    ("9792", "9792", "troy"),
+)
+_UATP_DIGITS = 15  # its prefix is one digit, "1": without the length, epoch times would pass
+
+
+@dataclass(frozen=True, slots=True)
+class NormalisedPans:
+    """A PAN column after normalisation, row by row.
+
+    `digits` (Arrow `string`): the PAN, null where there is none. `reasons` (`string`): why the row
+    is rejected, null where it is not. Both are null for an empty cell that the layout keeps.
+    """
+
+    digits: pa.Array = field(repr=False)
+    reasons: pa.Array
+
+
+def normalise(column: pa.Array, *, keep_empty: bool = False) -> NormalisedPans:
+    """Takes spaces, dashes and apostrophes away; what is then not 12 to 19 digits gets a reason.
+
+    `column` is Arrow `string`. Nothing is repaired by guessing: digits that scientific notation or
+    masking took are gone.
+    """
+    plain = _is_pan(column)
+    if pc.all(plain, min_count=0).as_py():
+        return NormalisedPans(column, pa.nulls(len(column), pa.string()))
+    stripped = pc.replace_substring_regex(column, _SEPARATORS, "")
+    good = _is_pan(stripped)
+    empty = pc.equal(stripped, "")
+    reasons = _reasons(stripped, good, empty, keep_empty=keep_empty)
+    return NormalisedPans(pc.if_else(good, stripped, pa.scalar(None, pa.string())), reasons)
+
+
+def _is_pan(column: pa.Array) -> pa.Array:
+    lengths = pc.binary_length(column)
+    right_length = pc.and_(
+        pc.greater_equal(lengths, MIN_PAN_DIGITS), pc.less_equal(lengths, MAX_PAN_DIGITS)
+    )
+    return pc.and_(right_length, pc.ascii_is_decimal(column))
+
+
+def _reasons(stripped: pa.Array, good: pa.Array, empty: pa.Array, *, keep_empty: bool) -> pa.Array:
+    none = pa.scalar(None, pa.string())
+    of_empty = none if keep_empty else pa.scalar("pan_empty", pa.string())
+    reasons = pc.if_else(empty, of_empty, none)
+    others = pc.invert(pc.or_(good, empty))
+    if not pc.any(others).as_py():
+        return reasons
+    classified = [_reason(cell) for cell in stripped.filter(others).to_pylist()]
+    return pc.replace_with_mask(reasons, others, pa.array(classified, pa.string()))
+
+
+def _reason(cell: str) -> Reason:
+    if cell.isascii() and cell.isdigit():
+        return "pan_too_short" if len(cell) < MIN_PAN_DIGITS else "pan_too_long"
+    if _SCIENTIFIC.fullmatch(cell):
+        return "pan_scientific_notation"
+    if _MASKED.fullmatch(cell):
+        return "pan_masked"
+    return "pan_not_digits"
+
+
+_DIGIT_VALUE = bytes(value - 48 if 48 <= value < 58 else 0 for value in range(256))
+_DOUBLED = bytes((0, 2, 4, 6, 8, 1, 3, 5, 7, 9)[v - 48] if 48 <= v < 58 else 0 for v in range(256))
+_IS_NO_MULTIPLE_OF_TEN = bytes(int(value % 10 != 0) for value in range(256))
+
+
+def passes_luhn(pan: bytes) -> bool:
+    """Whether the check digit of a PAN (ASCII digits) is right. Source: ISO/IEC 7812-1, annex B."""
+    return (sum(pan[::-2].translate(_DIGIT_VALUE)) + sum(pan[-2::-2].translate(_DOUBLED))) % 10 == 0
+
+
+def luhn_failures(pans: Sequence[bytes]) -> list[bool]:
+    """For each PAN, whether its check digit is wrong.
+
+    All PANs are added up at once: their n-th digits stand side by side in one long integer, whose
+    bytes cannot overflow (19 digits x 9 < 256).
+    """
+    padded = b"".join(pan.rjust(MAX_PAN_DIGITS, b"0") for pan in pans)
+    total = 0
+    for place in range(MAX_PAN_DIGITS):
+        is_doubled = (MAX_PAN_DIGITS - place) % 2 == 0
+        digits = padded[place::MAX_PAN_DIGITS].translate(_DOUBLED if is_doubled else _DIGIT_VALUE)
+        total += int.from_bytes(digits, "little")
+    sums = total.to_bytes(len(pans), "little")
+    return [bool(flag) for flag in sums.translate(_IS_NO_MULTIPLE_OF_TEN)]
+
+
+def scheme_of(pan: bytes) -> str:
+    """The card scheme by issuer prefix; `unknown` where none is known."""
+    head = pan[:8].ljust(8, b"0").decode("ascii")
+    found = "unknown"
+    at = bisect_right(_STARTS, head) - 1
+    while at >= 0:
+        start, end, scheme = _RANGES[at]
+        if start <= head <= end:
+            found = scheme
+            break
+        if start[0] != head[0]:
+            break
+        at -= 1
+    if found == "uatp" and len(pan) != _UATP_DIGITS:
+        return "unknown"
+    return found
+
+
+def has_issuer_prefix(pan: bytes) -> bool:
+    """Whether some card scheme issues numbers that begin like this one."""
+    return scheme_of(pan) != "unknown"
+
+
+_RANGES = sorted((low.ljust(8, "0"), high.ljust(8, "9"), scheme) for low, high, scheme in _PREFIXES)
+_STARTS = [start for start, _, _ in _RANGES]

@@ -1,0 +1,144 @@
+"""Text columns made into typed columns, and PANs made into tokens and last4."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.core.layouts import Column, ColumnType
+from pipeline.core.pans import LAST4_DIGITS
+
+MAX_INTEGER_DIGITS = 18  # what int64 always holds
+
+_ISO_DATE = r"^\d{4}-\d{2}-\d{2}$"
+_ISO_TIMESTAMP = (
+    r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?\d{2})?$"
+)
+_TRUE = ("true", "t", "yes", "y", "1")
+_FALSE = ("false", "f", "no", "n", "0")
+
+
+def arrow_type(column_type: ColumnType) -> pa.DataType:
+    """The Arrow type of a kept column."""
+    match column_type.kind:
+        case "integer":
+            return pa.int64()
+        case "decimal":
+            return pa.decimal128(column_type.precision, column_type.scale)
+        case "date":
+            return pa.date32()
+        case "timestamp":
+            return pa.timestamp("us", tz="UTC")
+        case "boolean":
+            return pa.bool_()
+        case _:
+            return pa.string()
+
+
+def cast_column(text: pa.Array, column: Column, null_values: Sequence[str]) -> tuple[pa.Array, pa.Array]:
+    """The typed column, and which cells (Arrow `bool`) hold something that is not of that type.
+
+    Cells among `null_values` become null. A timestamp without an offset is taken as UTC.
+    """
+    missing = pc.is_in(text, value_set=pa.array(null_values, pa.string()))
+    cells = pc.if_else(missing, pa.scalar(None, pa.string()), text)
+    typed = _typed(cells, column)
+    return typed, pc.and_(pc.is_null(typed), pc.is_valid(cells))
+
+
+def _typed(cells: pa.Array, column: Column) -> pa.Array:
+    target = arrow_type(column.type)
+    match column.type.kind:
+        case "integer":
+            return _only(cells, rf"^[+-]?\d{{1,{MAX_INTEGER_DIGITS}}}$", strip="+").cast(target)
+        case "decimal":
+            return _only(cells, _decimal_pattern(column.type), strip="+").cast(target)
+        case "date":
+            return _date(cells, column.format).cast(target)
+        case "timestamp":
+            return _timestamp(cells, column.format)
+        case "boolean":
+            return _boolean(cells)
+        case _:
+            return cells
+
+
+def _only(cells: pa.Array, pattern: str, strip: str = "") -> pa.Array:
+    trimmed = pc.utf8_trim_whitespace(cells)
+    matching = pc.match_substring_regex(trimmed, pattern)
+    kept = pc.if_else(matching, trimmed, pa.scalar(None, pa.string()))
+    return pc.utf8_ltrim(kept, strip) if strip else kept
+
+
+def _decimal_pattern(column_type: ColumnType) -> str:
+    whole, scale = column_type.precision - column_type.scale, column_type.scale
+    digits = rf"0*\d{{1,{whole}}}" if whole else "0+"
+    return rf"^[+-]?{digits}(\.\d{{1,{scale}}}0*)?$" if scale else rf"^[+-]?{digits}(\.0*)?$"
+
+
+def _date(cells: pa.Array, date_format: str) -> pa.Array:
+    if not date_format:
+        cells, date_format = _only(cells, _ISO_DATE), "%Y-%m-%d"
+    return _strptime(cells, date_format)
+
+
+def _timestamp(cells: pa.Array, timestamp_format: str) -> pa.Array:
+    if timestamp_format:
+        return _strptime(cells, timestamp_format).cast(pa.timestamp("us", tz="UTC"))
+    iso = _only(cells, _ISO_TIMESTAMP)
+    has_offset = pc.match_substring_regex(iso, r"(Z|[+-]\d{2}:?\d{2})$")
+    zoned = pc.if_else(has_offset, iso, pc.binary_join_element_wise(iso, "Z", ""))
+    return _cast_or_null(zoned, pa.timestamp("us", tz="UTC"))
+
+
+def _strptime(cells: pa.Array, date_format: str) -> pa.Array:
+    trimmed = pc.utf8_trim_whitespace(cells)
+    moments = pc.strptime(trimmed, format=date_format, unit="us", error_is_null=True)
+    rolled = _rolled_over(trimmed, moments, date_format)
+    return pc.if_else(rolled, pa.scalar(None, moments.type), moments)
+
+
+def _rolled_over(cells: pa.Array, moments: pa.Array, date_format: str) -> pa.Array:
+    """Which cells name a day that their month has not; Arrow makes the next month of those."""
+    may_be = pc.less_equal(pc.day(moments), 3)  # the 29th, 30th or 31st of a shorter month
+    suspects = cells.filter(may_be).unique().to_pylist()
+    wrong = [cell for cell in suspects if not _is_real_date(cell, date_format)]
+    return pc.is_in(cells, value_set=pa.array(wrong, pa.string()))
+
+
+def _is_real_date(cell: str, date_format: str) -> bool:
+    try:
+        datetime.strptime(cell, date_format)  # noqa: DTZ007 - only its validity matters
+    except ValueError:
+        return False
+    return True
+
+
+def _cast_or_null(cells: pa.Array, target: pa.DataType) -> pa.Array:
+    """The cast; cell by cell when one of them, a 31st of February say, refuses it."""
+    try:
+        return cells.cast(target)
+    except pa.ArrowInvalid:
+        return pa.array([_one_cast(cell, target) for cell in cells], target)
+
+
+def _one_cast(cell: pa.Scalar, target: pa.DataType) -> object:
+    try:
+        return cell.cast(target).as_py()
+    except pa.ArrowInvalid:
+        return None
+
+
+def _boolean(cells: pa.Array) -> pa.Array:
+    lower = pc.utf8_lower(pc.utf8_trim_whitespace(cells))
+    is_true = pc.is_in(lower, value_set=pa.array(_TRUE))
+    is_false = pc.is_in(lower, value_set=pa.array(_FALSE))
+    return pc.if_else(pc.or_(is_true, is_false), is_true, pa.scalar(None, pa.bool_()))
+
+
+def last4(digits: pa.Array) -> pa.Array:
+    """The last four digits of each PAN, null where there is none."""
+    return pc.utf8_slice_codeunits(digits, -LAST4_DIGITS)

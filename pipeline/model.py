@@ -1,0 +1,110 @@
+"""Frozen values that pass between the parts of the pipeline.
+
+Whatever may hold a PAN or a plaintext key hides it from `repr`, so that no log line, traceback
+or test failure can show it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+Purpose = Literal["vault", "fingerprint"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pans:
+    """Distinct primary account numbers as ASCII digits (12 to 19 each), hidden from `repr`."""
+
+    digits: Sequence[bytes] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.digits)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceObject:
+    """One version of one uploaded file."""
+
+    bucket: str
+    key: str
+    version_id: str
+    size_bytes: int
+    last_modified: datetime
+
+    @property
+    def uri(self) -> str:
+        """`s3://bucket/key`, decoded."""
+        return f"s3://{self.bucket}/{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A unit of work: one file, tokenized by one attempt of one worker."""
+
+    job_id: str
+    attempt_id: str
+    source: SourceObject
+    layout_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataKey:
+    """A plaintext AES-256 key (32 bytes) and the name that its wrapped form is stored under."""
+
+    data_key_id: str
+    plaintext: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class WrappedDataKey:
+    """A data key as KMS wrapped it, with all that is needed to unwrap it."""
+
+    data_key_id: str
+    wrapped_key: bytes
+    key_arn: str
+    purpose: Purpose
+    encryption_context: Mapping[str, str]
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class SealedPan:
+    """A row of the vault."""
+
+    token: str
+    ciphertext: bytes
+    data_key_id: str
+    created_at: str
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A fingerprint and the token that is put forward for it."""
+
+    fingerprint: bytes
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class StagedObject:
+    """An object that is complete, but not yet where a consumer looks."""
+
+    uri: str
+    rows: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a job's winning attempt decided: its receipt, and the parts that are to be published.
+
+    `parts` pairs the URI of each staged part with the URI that it gets. Whoever reads a decision
+    can carry it out, and carrying it out twice changes nothing.
+    """
+
+    receipt: Mapping[str, Any]
+    parts: Sequence[tuple[str, str]] = ()

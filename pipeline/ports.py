@@ -1,0 +1,144 @@
+"""What the pipeline needs from the world outside, as Protocols.
+
+`aws/` implements them over AWS, `testing.py` in memory; one contract suite runs on both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any, BinaryIO, Protocol
+
+from pipeline.core.layouts import Layout
+from pipeline.model import Claim, DataKey, Decision, SealedPan, SourceObject, WrappedDataKey
+
+
+class Clock(Protocol):
+    """Tells the time."""
+
+    def __call__(self) -> datetime:
+        """Now, with the time zone UTC."""
+
+
+class Vault(Protocol):
+    """Sealed PANs by token. It can be added to; nothing here reads, changes or deletes."""
+
+    def insert_if_absent(self, sealed: Sequence[SealedPan]) -> None:
+        """Inserts every row, durably; a row that is there already is our own, and stays."""
+
+
+class Fingerprints(Protocol):
+    """Which token belongs to which PAN, by fingerprint."""
+
+    def look_up(self, fingerprints: Sequence[bytes]) -> Mapping[bytes, str]:
+        """The tokens of those fingerprints that are known; a recent one may be missing."""
+
+    def claim(self, claims: Sequence[Claim]) -> Mapping[bytes, str]:
+        """The token that holds for each fingerprint: ours, or that of whoever claimed it first."""
+
+
+class DataKeyRecords(Protocol):
+    """Wrapped data keys by id."""
+
+    def insert_if_absent(self, record: WrappedDataKey) -> None:
+        """Stores the record durably; one of the same id stays as it is."""
+
+    def get(self, data_key_id: str) -> WrappedDataKey:
+        """The record; raises `PermanentError` `data_key_missing`."""
+
+
+class KeyService(Protocol):
+    """Wraps and unwraps data keys."""
+
+    def generate_data_key(
+        self, data_key_id: str, encryption_context: Mapping[str, str], created_at: str
+    ) -> tuple[DataKey, WrappedDataKey]:
+        """A fresh data key for the vault, plaintext and wrapped."""
+
+    def unwrap(self, record: WrappedDataKey) -> DataKey:
+        """The plaintext of a wrapped key, under the encryption context that it was made with."""
+
+
+class Quarantine(Protocol):
+    """Where files with PANs arrive and rejected rows are kept."""
+
+    def find(self, key: str, version_id: str) -> SourceObject:
+        """What is known of an upload; raises `PermanentError` `source_missing`."""
+
+    def open(self, source: SourceObject) -> AbstractContextManager[BinaryIO]:
+        """The bytes of that very version, as a stream."""
+
+    def open_rejects(self, job_id: str, attempt_id: str) -> AbstractContextManager[BinaryIO]:
+        """A new rejects file; it exists once the context ends without an exception."""
+
+    def rejects_uri(self, job_id: str, attempt_id: str) -> str:
+        """Where that rejects file is."""
+
+    def mark_tokenized(self, source: SourceObject) -> None:
+        """Tags the source, so that its lifecycle ends; harmless if the source is gone."""
+
+
+class TokenizedStore(Protocol):
+    """Where parts and receipts go."""
+
+    def stage(self, job_id: str, attempt_id: str, part: int) -> AbstractContextManager[BinaryIO]:
+        """A new staged part; it exists once the context ends without an exception."""
+
+    def staged_uri(self, job_id: str, attempt_id: str, part: int) -> str:
+        """Where that staged part is."""
+
+    def part_uri(self, layout_name: str, date: str, job_id: str, part: int) -> str:
+        """Where consumers find the part."""
+
+    def publish(self, staged_uri: str, uri: str) -> None:
+        """Copies a staged part to its place; harmless if that has been done."""
+
+    def discard_staged(self, staged_uris: Sequence[str]) -> None:
+        """Removes staged parts that nobody needs any more."""
+
+    def put_receipt(self, receipt: Mapping[str, Any]) -> None:
+        """Writes a receipt; a committed one is never replaced."""
+
+    def get_receipt(self, job_id: str) -> Mapping[str, Any] | None:
+        """The job's receipt, None where there is none yet."""
+
+
+class Ledger(Protocol):
+    """How far each job is. It holds counts and codes, never data."""
+
+    def start(self, job_id: str, facts: Mapping[str, Any]) -> Decision | None:
+        """Notes another attempt; the decision, if an earlier attempt came to one."""
+
+    def progress(self, job_id: str, rows_read: int) -> None:
+        """Notes how many rows the running attempt has read."""
+
+    def decide(self, job_id: str, decision: Decision) -> Decision:
+        """The first decision of a job stands: ours, or that of another attempt."""
+
+    def commit(self, job_id: str) -> None:
+        """Notes that the decision has been carried out."""
+
+    def fail(self, job_id: str, reason: str, detail: str) -> None:
+        """Notes a failure, unless the job came to a decision meanwhile."""
+
+
+class LayoutCatalogue(Protocol):
+    """Layouts by name: the deployment's own, and those that ship with the product."""
+
+    def get(self, name: str) -> Layout:
+        """Raises `PermanentError` `unknown_layout`, or `LayoutError` for one with mistakes."""
+
+
+class DeadLetters(Protocol):
+    """Messages that could not be worked off, each with its reason."""
+
+    def send(self, letter: Mapping[str, Any]) -> None:
+        """Adds a dead letter, durably."""
+
+
+class CallCounter(Protocol):
+    """Counts the calls made to AWS: a call has a price."""
+
+    def snapshot(self) -> Mapping[str, Mapping[str, int]]:
+        """Calls so far, by service and operation."""

@@ -1,0 +1,140 @@
+"""Blocks of whole records, cut from a stream of bytes in bounded memory."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator
+from typing import BinaryIO, Protocol
+
+from pipeline.errors import PermanentError
+
+BLOCK_BYTES = 4 * 1024 * 1024
+"""How much is read at once; also the longest record that is accepted."""
+
+_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+class Grammar(Protocol):
+    """What framing needs to know of a format: where records end."""
+
+    def last_record_end(self, block: bytes) -> int:
+        """The offset behind the last complete record of the block, 0 if there is none."""
+
+
+class ByteSource(Protocol):
+    """Anything that is read like a file."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """At most `size` bytes; none at the end."""
+
+
+def blocks_of_records(
+    stream: ByteSource, grammar: Grammar, block_bytes: int = BLOCK_BYTES
+) -> Iterator[bytes]:
+    """Blocks that each hold whole records only; the last one may lack its final line end.
+
+    Raises `PermanentError` `record_too_long` when a record does not fit a block.
+    """
+    rest = b""
+    while fresh := stream.read(block_bytes):
+        rest += fresh
+        end = grammar.last_record_end(rest)
+        if end:
+            yield rest[:end]
+            rest = rest[end:]
+        if len(rest) > block_bytes:
+            raise PermanentError("record_too_long", f"a record is longer than {block_bytes} bytes")
+    if rest:
+        yield rest
+
+
+class Utf8Stream:
+    """A stream re-encoded as UTF-8, without a byte order mark.
+
+    Bytes that a one-byte encoding does not know come through as bytes that are not valid UTF-8,
+    so that the row they stand in, and no other, is rejected.
+
+    Raises `PermanentError`: `encoding_mismatch` when a UTF-16 mark contradicts the layout,
+    `invalid_encoding` when a multi-byte encoding is broken for good.
+    """
+
+    def __init__(self, stream: BinaryIO, encoding: str) -> None:
+        self._stream = stream
+        self._decoder = (
+            None if encoding == "utf-8" else codecs.getincrementaldecoder(encoding)("surrogateescape")
+        )
+        self._is_at_start = True
+
+    def read(self, size: int = -1, /) -> bytes:
+        """The next bytes, as UTF-8; empty only at the end."""
+        while True:
+            raw = self._stream.read(size)
+            fresh = self._without_mark(raw) if self._decoder is None else self._transcode(raw)
+            if fresh or not raw:
+                return fresh
+
+    def _without_mark(self, raw: bytes) -> bytes:
+        if not self._is_at_start:
+            return raw
+        self._is_at_start = False
+        if raw.startswith(_UTF16_MARKS):
+            raise PermanentError(
+                "encoding_mismatch", "the file is UTF-16: set format.encoding = 'utf-16'"
+            )
+        return raw.removeprefix(codecs.BOM_UTF8)
+
+    def _transcode(self, raw: bytes) -> bytes:
+        if self._decoder is None:
+            return raw
+        try:
+            text = self._decoder.decode(raw, final=not raw)
+            if self._is_at_start and text:
+                self._is_at_start = False
+                text = text.removeprefix("\ufeff")
+            return text.encode("utf-8", "surrogateescape")
+        except UnicodeError:
+            raise PermanentError(
+                "invalid_encoding", "the file is not in the encoding that its layout states"
+            ) from None
+
+
+class LineGrammar:
+    """Records are lines, whatever they hold."""
+
+    def last_record_end(self, block: bytes) -> int:
+        """Behind the last line feed; carriage returns alone end lines where no line feed is."""
+        end = block.rfind(b"\n") + 1
+        if end or b"\r" not in block:
+            return end
+        return block.rfind(b"\r", 0, len(block) - 1) + 1
+
+
+class QuotedGrammar:
+    """Records of a delimited file in which a quoted field may hold line ends.
+
+    The grammar is the parser's own: a quote opens a field only at its start; inside, a doubled
+    quote (or an escaped one) is a character; what follows the closing quote is taken as it is.
+    """
+
+    def __init__(self, delimiter: str, quote: str, escape: str, *, embedded_newlines: bool) -> None:
+        d, q = re.escape(delimiter.encode()), re.escape(quote.encode())
+        e = re.escape(escape.encode()) if escape else b""
+        line_ends = b"" if embedded_newlines else rb"\r\n"
+        escaped = rb"|" + e + rb"(?s:.)" if e else b""
+        inside = rb"(?:[^" + q + e + line_ends + rb"]|" + q + q + escaped + rb")*+"
+        plain = rb"(?:[^" + d + e + rb"\r\n]" + escaped + rb")*+"
+        field = rb"(?:" + q + inside + q + plain + rb"|(?!" + q + rb")" + plain + rb")"
+        self._record = rb"(?>" + field + rb"(?:" + d + field + rb")*+)"
+        self._complete = re.compile(rb"(?:" + self._record + rb"(?:\r\n|\n|\r(?!\n|\Z)))*+")
+        self._one = re.compile(self._record + rb"(?:\r\n|\n|\r(?!\n)|\Z)")
+
+    def last_record_end(self, block: bytes, start: int = 0) -> int:
+        """Behind the last of the complete records, quotes closed, that follow one another."""
+        match = self._complete.match(block, start)
+        return match.end() if match else start
+
+    def one_record_end(self, block: bytes, start: int) -> int | None:
+        """Behind the record that begins at `start`; None when its quotes do not close."""
+        match = self._one.match(block, start)
+        return match.end() if match else None
