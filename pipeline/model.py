@@ -6,6 +6,8 @@ or test failure can show it.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -25,6 +27,27 @@ class Pans:
 
 
 @dataclass(frozen=True, slots=True)
+class Upload:
+    """The object version that an event is about."""
+
+    bucket: str
+    key: str
+    version_id: str
+
+    @property
+    def job_id(self) -> str:
+        """The job that this upload is: the same for every event about it."""
+        name = "\0".join((self.bucket, self.key, self.version_id))
+        digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
+        return "job_" + base64.b32encode(digest[:16]).decode("ascii").rstrip("=").lower()
+
+    @property
+    def uri(self) -> str:
+        """`s3://bucket/key`."""
+        return f"s3://{self.bucket}/{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
 class SourceObject:
     """One version of one uploaded file."""
 
@@ -33,11 +56,6 @@ class SourceObject:
     version_id: str
     size_bytes: int
     last_modified: datetime
-
-    @property
-    def uri(self) -> str:
-        """`s3://bucket/key`, decoded."""
-        return f"s3://{self.bucket}/{self.key}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +120,20 @@ class StagedObject:
 class Decision:
     """What a job's winning attempt decided: its receipt, and the parts that are to be published.
 
-    `parts` pairs the URI of each staged part with the URI that it gets. Whoever reads a decision
-    can carry it out, and carrying it out twice changes nothing.
+    `attempt_id` tells one attempt's decision from another's. `parts` pairs the URI of each staged
+    part with the URI that it gets. Whoever reads a decision can carry it out, and carrying it out
+    twice changes nothing.
     """
 
+    attempt_id: str
     receipt: Mapping[str, Any]
     parts: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """What the ledger knows of a job when an attempt starts."""
+
+    attempts: int
+    decision: Decision | None = None
+    is_committed: bool = False

@@ -5,13 +5,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, BinaryIO, Protocol
 
 from pipeline.core.layouts import Layout
-from pipeline.model import Claim, DataKey, Decision, SealedPan, SourceObject, WrappedDataKey
+from pipeline.model import (
+    Claim,
+    DataKey,
+    Decision,
+    JobState,
+    SealedPan,
+    SourceObject,
+    WrappedDataKey,
+)
 
 
 class Clock(Protocol):
@@ -75,7 +84,7 @@ class Quarantine(Protocol):
     def rejects_uri(self, job_id: str, attempt_id: str) -> str:
         """Where that rejects file is."""
 
-    def mark_tokenized(self, source: SourceObject) -> None:
+    def mark_tokenized(self, key: str, version_id: str) -> None:
         """Tags the source, so that its lifecycle ends; harmless if the source is gone."""
 
 
@@ -107,11 +116,14 @@ class TokenizedStore(Protocol):
 class Ledger(Protocol):
     """How far each job is. It holds counts and codes, never data."""
 
-    def start(self, job_id: str, facts: Mapping[str, Any]) -> Decision | None:
-        """Notes another attempt; the decision, if an earlier attempt came to one."""
+    def start(self, job_id: str, facts: Mapping[str, str], started_at: datetime) -> JobState:
+        """Notes another attempt; says what earlier attempts came to."""
 
     def progress(self, job_id: str, rows_read: int) -> None:
         """Notes how many rows the running attempt has read."""
+
+    def note_trouble(self, job_id: str, code: str) -> None:
+        """Notes why an attempt stopped that will be repeated."""
 
     def decide(self, job_id: str, decision: Decision) -> Decision:
         """The first decision of a job stands: ours, or that of another attempt."""
@@ -119,8 +131,8 @@ class Ledger(Protocol):
     def commit(self, job_id: str) -> None:
         """Notes that the decision has been carried out."""
 
-    def fail(self, job_id: str, reason: str, detail: str) -> None:
-        """Notes a failure, unless the job came to a decision meanwhile."""
+    def fail(self, job_id: str, reason: str, detail: str) -> Decision | None:
+        """Notes a failure, unless the job came to a decision meanwhile, which is returned then."""
 
 
 class LayoutCatalogue(Protocol):
@@ -142,3 +154,21 @@ class CallCounter(Protocol):
 
     def snapshot(self) -> Mapping[str, Mapping[str, int]]:
         """Calls so far, by service and operation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything that a worker reaches the world through."""
+
+    quarantine: Quarantine
+    tokenized: TokenizedStore
+    vault: Vault
+    fingerprints: Fingerprints
+    data_key_records: DataKeyRecords
+    key_service: KeyService
+    ledger: Ledger
+    layouts: LayoutCatalogue
+    dead_letters: DeadLetters
+    calls: CallCounter
+    clock: Clock
+    entropy: Callable[[int], bytes]

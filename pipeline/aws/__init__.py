@@ -1,0 +1,1 @@
+"""Adapters over AWS, one file for each backend and port."""

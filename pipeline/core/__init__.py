@@ -1,0 +1,1 @@
+"""Pure: no AWS, no clock, no environment, no randomness, no logging."""

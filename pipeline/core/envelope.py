@@ -23,7 +23,7 @@ TAG_BYTES = 16
 DATA_KEY_BYTES = 32
 MAX_SEALS_PER_DATA_KEY = 2**32  # random nonces: NIST SP 800-38D, 8.3
 
-TOKEN_PREFIX = "tok_"  # noqa: S105 - the visible prefix of every token, no secret
+TOKEN_PREFIX = "tok_"
 TOKEN_CHARACTERS = 26
 TOKEN_PATTERN = re.compile(r"tok_[a-z2-7]{26}")
 
@@ -62,9 +62,7 @@ def seal(
     ]
 
 
-def seal_with_nonce(
-    pan: bytes, token: str, scope: str, data_key: DataKey, nonce: bytes
-) -> bytes:
+def seal_with_nonce(pan: bytes, token: str, scope: str, data_key: DataKey, nonce: bytes) -> bytes:
     """`seal` for one PAN with a nonce that the caller answers for: it must never repeat."""
     bind = _binder(scope, data_key.data_key_id)
     return _seal_with_nonce(AESGCM(data_key.plaintext), pan, bind(token), nonce)

@@ -36,7 +36,7 @@ class Fingerprinter:
         inner.update(scope.encode() + b"\0")
         return [self._fingerprint(inner.copy, pan) for pan in pans]
 
-    def _fingerprint(self, fresh: Callable[[], "hashlib._Hash"], pan: bytes) -> bytes:
+    def _fingerprint(self, fresh: Callable[[], hashlib._Hash], pan: bytes) -> bytes:
         inner = fresh()
         inner.update(pan)
         outer = self._outer.copy()

@@ -123,9 +123,7 @@ def find_in_column(
         pc.fill_null(pc.match_substring_regex(text, _MAY_HOLD_PAN), False)
     )
     hits: dict[int, list[Hit]] = {}
-    for index, cell in zip(
-        suspects.to_pylist(), text.take(suspects).to_pylist(), strict=True
-    ):
+    for index, cell in zip(suspects.to_pylist(), text.take(suspects).to_pylist(), strict=True):
         found = find_pans(cell, known, full=full)
         if found:
             hits[index] = found

@@ -46,15 +46,17 @@ class ColumnType(_Strict):
 
 
 def _parse_type(text: object) -> object:
+    if isinstance(text, ColumnType):
+        return text
     if isinstance(text, str) and text in _SIMPLE_TYPES:
-        return ColumnType(kind=text)
+        return {"kind": text}
     match = _DECIMAL.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         raise ValueError(f"must be one of {', '.join(_SIMPLE_TYPES)} or decimal(P,S)")
     precision, scale = int(match[1]), int(match[2])
     if not 1 <= precision <= MAX_DECIMAL_PRECISION or scale > precision:
         raise ValueError(f"decimal(P,S) needs 1 <= P <= {MAX_DECIMAL_PRECISION} and S <= P")
-    return ColumnType(kind="decimal", precision=precision, scale=scale)
+    return {"kind": "decimal", "precision": precision, "scale": scale}
 
 
 class Column(_Strict):

@@ -14,9 +14,7 @@ from pipeline.core.pans import LAST4_DIGITS
 MAX_INTEGER_DIGITS = 18  # what int64 always holds
 
 _ISO_DATE = r"^\d{4}-\d{2}-\d{2}$"
-_ISO_TIMESTAMP = (
-    r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?\d{2})?$"
-)
+_ISO_TIMESTAMP = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?\d{2})?$"
 _TRUE = ("true", "t", "yes", "y", "1")
 _FALSE = ("false", "f", "no", "n", "0")
 
@@ -38,7 +36,9 @@ def arrow_type(column_type: ColumnType) -> pa.DataType:
             return pa.string()
 
 
-def cast_column(text: pa.Array, column: Column, null_values: Sequence[str]) -> tuple[pa.Array, pa.Array]:
+def cast_column(
+    text: pa.Array, column: Column, null_values: Sequence[str]
+) -> tuple[pa.Array, pa.Array]:
     """The typed column, and which cells (Arrow `bool`) hold something that is not of that type.
 
     Cells among `null_values` become null. A timestamp without an offset is taken as UTC.
@@ -111,7 +111,7 @@ def _rolled_over(cells: pa.Array, moments: pa.Array, date_format: str) -> pa.Arr
 
 def _is_real_date(cell: str, date_format: str) -> bool:
     try:
-        datetime.strptime(cell, date_format)  # noqa: DTZ007 - only its validity matters
+        datetime.strptime(cell, date_format)
     except ValueError:
         return False
     return True

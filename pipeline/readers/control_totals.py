@@ -84,5 +84,7 @@ class ControlTotals:
                 "trailer_mismatch", f"field {field} of the trailer is not a number"
             ) from None
         if not value.is_finite():
-            raise PermanentError("trailer_mismatch", f"field {field} of the trailer is not a number")
+            raise PermanentError(
+                "trailer_mismatch", f"field {field} of the trailer is not a number"
+            )
         return value

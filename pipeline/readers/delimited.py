@@ -26,6 +26,7 @@ from pipeline.readers.framing import (
     blocks_of_records,
 )
 from pipeline.readers.records import MalformedRow, TextRecordBatch
+from pipeline.readers.redaction import RecordRedactor
 
 MAX_COLUMNS = 10_000
 
@@ -183,13 +184,18 @@ class _DelimitedReader:
             table, row_numbers, undecodable = _decodable(table, row_numbers)
             malformed += [MalformedRow(number, "invalid_encoding") for number in undecodable]
         records = _RawRecords(runs, self._quoted if self._dialect.embedded_newlines else None)
+        redactor = self._redactor
         return TextRecordBatch(
             file_columns=self._names,
             columns=_one_batch(table),
             row_numbers=row_numbers,
             malformed=sorted(malformed, key=lambda item: item.row_number),
-            raw_record=lambda number: records.all[number - first_row],
+            raw_record=lambda number: redactor.redacted(records.all[number - first_row]),
         )
+
+    @cached_property
+    def _redactor(self) -> RecordRedactor:
+        return RecordRedactor(self._dialect, self._names)
 
     def _wanted(self) -> list[str]:
         """The columns that the layout names, in the file's order."""
@@ -242,7 +248,9 @@ class RecordTypes:
         self._trailer = records.trailer.encode()
         special = [re.escape(mark) for mark in (self._header, self._trailer) if mark]
         exceptions = (
-            rb"(?!" + re.escape(self._detail) + rb")" if self._detail else b"(?:%s)" % b"|".join(special)
+            rb"(?!" + re.escape(self._detail) + rb")"
+            if self._detail
+            else b"(?:%s)" % b"|".join(special)
         )
         self._exception = re.compile(rb"^" + exceptions + rb"[^\n]*(?:\n|\Z)", re.MULTILINE)
 
@@ -406,9 +414,7 @@ def _concat(tables: Sequence[pa.Table], names: Sequence[str]) -> pa.Table:
     return pa.schema([(name, pa.string()) for name in names]).empty_table()
 
 
-def _decodable(
-    table: pa.Table, row_numbers: pa.Array
-) -> tuple[pa.Table, pa.Array, list[int]]:
+def _decodable(table: pa.Table, row_numbers: pa.Array) -> tuple[pa.Table, pa.Array, list[int]]:
     """The rows without undecodable bytes, their numbers, and the numbers of the other rows."""
     bad: pa.ChunkedArray | None = None
     for column in table.columns:

@@ -62,7 +62,9 @@ class Utf8Stream:
     def __init__(self, stream: BinaryIO, encoding: str) -> None:
         self._stream = stream
         self._decoder = (
-            None if encoding == "utf-8" else codecs.getincrementaldecoder(encoding)("surrogateescape")
+            None
+            if encoding == "utf-8"
+            else codecs.getincrementaldecoder(encoding)("surrogateescape")
         )
         self._is_at_start = True
 
@@ -125,9 +127,9 @@ class QuotedGrammar:
         inside = rb"(?:[^" + q + e + line_ends + rb"]|" + q + q + escaped + rb")*+"
         plain = rb"(?:[^" + d + e + rb"\r\n]" + escaped + rb")*+"
         field = rb"(?:" + q + inside + q + plain + rb"|(?!" + q + rb")" + plain + rb")"
-        self._record = rb"(?>" + field + rb"(?:" + d + field + rb")*+)"
-        self._complete = re.compile(rb"(?:" + self._record + rb"(?:\r\n|\n|\r(?!\n|\Z)))*+")
-        self._one = re.compile(self._record + rb"(?:\r\n|\n|\r(?!\n)|\Z)")
+        record = rb"(?>" + field + rb"(?:" + d + field + rb")*+)"
+        self._complete = re.compile(rb"(?:" + record + rb"(?:\r\n|\n|\r(?!\n|\Z)))*+")
+        self._one = re.compile(record + rb"(?:\r\n|\n|\r(?!\n)|\Z)")
 
     def last_record_end(self, block: bytes, start: int = 0) -> int:
         """Behind the last of the complete records, quotes closed, that follow one another."""

@@ -21,8 +21,10 @@ class TextRecordBatch:
     """Some consecutive records of a file.
 
     `file_columns` names all columns of the file, in its order. `columns` holds those that the
-    layout names, as `string` without nulls, for the rows that could be read; `row_numbers` (`int64`) says which record of the file each one is, counted from 1 over all data
-    records; `malformed` are the others. `raw_record` gives a record's original bytes.
+    layout names, as `string` without nulls, for the rows that could be read;
+    `row_numbers` (`int64`) says which record of the file each one is, counted from 1 over all data
+    records; `malformed` are the others. `raw_record` gives a record's original bytes, less the
+    sensitive authentication data in it.
     """
 
     file_columns: Sequence[str]
@@ -34,4 +36,4 @@ class TextRecordBatch:
     @property
     def rows(self) -> int:
         """All records that this batch accounts for, malformed ones included."""
-        return self.columns.num_rows + len(self.malformed)
+        return int(self.columns.num_rows) + len(self.malformed)

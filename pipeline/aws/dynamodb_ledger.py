@@ -1,0 +1,203 @@
+"""The ledger in DynamoDB: one item for each job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from botocore.exceptions import ClientError
+
+from pipeline.aws.faults import error_code, translated
+from pipeline.core.receipts import iso_time
+from pipeline.errors import TransientError
+from pipeline.model import Decision, JobState
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+KEPT_FOR = timedelta(days=400)  # PCI DSS v4.0.1, 10.5.1 asks for twelve months of audit history
+
+_UNDECIDED = "attribute_not_exists(#decision)"
+_NAMES = {
+    name: name.removeprefix("#")
+    for name in (
+        "#attempts",
+        "#decision",
+        "#detail",
+        "#expires_at",
+        "#layout",
+        "#reason",
+        "#rows_read",
+        "#started_at",
+        "#status",
+        "#trouble",
+        "#updated_at",
+        "#uri",
+    )
+}
+
+
+class DynamoDBLedger:
+    """Progress, counts and reason codes of jobs; a decision, once made, stays."""
+
+    def __init__(self, client: DynamoDBClient, table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def start(self, job_id: str, facts: Mapping[str, str], started_at: datetime) -> JobState:
+        """Notes another attempt, unless the job is decided, and says how the job stands."""
+        item = self._update(
+            job_id,
+            "SET #status = :status, #uri = :uri, #layout = :layout, #started_at = :now, "
+            "#updated_at = :now, #expires_at = :expires_at, #rows_read = :zero "
+            "ADD #attempts :one REMOVE #reason, #detail",
+            {
+                ":status": {"S": "running"},
+                ":uri": {"S": facts["uri"]},
+                ":layout": {"S": facts["layout"]},
+                ":now": {"S": iso_time(started_at)},
+                ":expires_at": {"N": str(int((started_at + KEPT_FOR).timestamp()))},
+                ":zero": {"N": "0"},
+                ":one": {"N": "1"},
+            },
+            _UNDECIDED,
+        )
+        return _state(item if item is not None else self._get(job_id))
+
+    def progress(self, job_id: str, rows_read: int) -> None:
+        """Notes how many rows the running attempt has read."""
+        self._update(
+            job_id,
+            "SET #rows_read = :rows_read, #updated_at = :now",
+            {":rows_read": {"N": str(rows_read)}, ":now": _now()},
+            _UNDECIDED,
+        )
+
+    def note_trouble(self, job_id: str, code: str) -> None:
+        """Notes why an attempt stopped that will be repeated."""
+        self._update(
+            job_id,
+            "SET #trouble = :code, #status = :status, #updated_at = :now",
+            {":code": {"S": code}, ":status": {"S": "waiting"}, ":now": _now()},
+            _UNDECIDED,
+        )
+
+    def decide(self, job_id: str, decision: Decision) -> Decision:
+        """The first decision stands; after a lost reply, that is our own."""
+        item = self._update(
+            job_id,
+            "SET #decision = :decision, #status = :status, #rows_read = :rows_read, "
+            "#updated_at = :now",
+            {
+                ":decision": {"S": orjson.dumps(_as_json(decision)).decode()},
+                ":status": {"S": "publishing"},
+                ":rows_read": {"N": str(decision.receipt["rows_read"])},
+                ":now": _now(),
+            },
+            _UNDECIDED,
+        )
+        standing = _state(item if item is not None else self._get(job_id)).decision
+        if standing is None:
+            raise TransientError("decision_unresolved", "the ledger does not show the decision")
+        return standing
+
+    def commit(self, job_id: str) -> None:
+        """Notes that the decision has been carried out."""
+        self._update(
+            job_id,
+            "SET #status = :status, #updated_at = :now REMOVE #trouble",
+            {":status": {"S": "committed"}, ":now": _now()},
+            "attribute_exists(#decision)",
+        )
+
+    def fail(self, job_id: str, reason: str, detail: str) -> Decision | None:
+        """Notes a failure, unless the job is decided: then the decision is returned."""
+        item = self._update(
+            job_id,
+            "SET #status = :status, #reason = :reason, #detail = :detail, #updated_at = :now",
+            {
+                ":status": {"S": "failed"},
+                ":reason": {"S": reason},
+                ":detail": {"S": detail},
+                ":now": _now(),
+            },
+            _UNDECIDED,
+        )
+        return None if item is not None else _state(self._get(job_id)).decision
+
+    def get(self, job_id: str) -> dict[str, Any] | None:
+        """What the ledger says of a job, without its decision; None for an unknown job."""
+        item = self._get(job_id)
+        return _plain(item) if item else None
+
+    def jobs(self) -> Iterator[dict[str, Any]]:
+        """All jobs, in no order."""
+        with translated("dynamodb:Scan"):
+            for page in self._client.get_paginator("scan").paginate(TableName=self._table):
+                yield from (_plain(item) for item in page["Items"])
+
+    def _update(
+        self, job_id: str, expression: str, values: Mapping[str, Any], condition: str
+    ) -> Mapping[str, Any] | None:
+        """The item after the update; None when the condition did not hold."""
+        names = {
+            short: name for short, name in _NAMES.items() if short in f"{expression} {condition}"
+        }
+        with translated("dynamodb:UpdateItem"):
+            try:
+                response = self._client.update_item(
+                    TableName=self._table,
+                    Key={"job_id": {"S": job_id}},
+                    UpdateExpression=expression,
+                    ConditionExpression=condition,
+                    ExpressionAttributeNames=names,
+                    ExpressionAttributeValues=dict(values),
+                    ReturnValues="ALL_NEW",
+                )
+            except ClientError as error:
+                if error_code(error) == "ConditionalCheckFailedException":
+                    return None
+                raise
+        return response["Attributes"]
+
+    def _get(self, job_id: str) -> Mapping[str, Any]:
+        with translated("dynamodb:GetItem"):
+            response = self._client.get_item(
+                TableName=self._table, Key={"job_id": {"S": job_id}}, ConsistentRead=True
+            )
+        return response.get("Item", {})
+
+
+def _now() -> dict[str, str]:
+    return {"S": iso_time(datetime.now(UTC))}
+
+
+def _as_json(decision: Decision) -> dict[str, Any]:
+    return {
+        "attempt_id": decision.attempt_id,
+        "receipt": decision.receipt,
+        "parts": [list(pair) for pair in decision.parts],
+    }
+
+
+def _state(item: Mapping[str, Any]) -> JobState:
+    attempts = int(item.get("attempts", {}).get("N", "0"))
+    if "decision" not in item:
+        return JobState(attempts)
+    document = orjson.loads(item["decision"]["S"])
+    decision = Decision(
+        document["attempt_id"],
+        document["receipt"],
+        tuple((staged, published) for staged, published in document["parts"]),
+    )
+    return JobState(attempts, decision, item["status"]["S"] == "committed")
+
+
+def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
+    plain: dict[str, Any] = {}
+    for name, value in item.items():
+        if name != "decision":
+            plain[name] = int(value["N"]) if "N" in value else value.get("S")
+    return plain

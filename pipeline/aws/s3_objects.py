@@ -1,0 +1,235 @@
+"""The quarantine and the tokenized bucket."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+import orjson
+import smart_open.s3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from pipeline.aws.faults import error_code, transient, translated
+from pipeline.errors import PermanentError, TransientError
+from pipeline.model import SourceObject
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+UPLOAD_PART_BYTES = 8 * 1024 * 1024  # held in memory while an object is written
+READ_BUFFER_BYTES = 1024 * 1024
+RECEIPT_TRIES = 5
+
+_GONE = frozenset(
+    {"NoSuchKey", "NoSuchVersion", "NoSuchBucket", "404", "405", "MethodNotAllowed", "NotFound"}
+)
+_PRECONDITION_FAILED = frozenset({"PreconditionFailed", "412"})
+_RACING = frozenset({"ConditionalRequestConflict", "409"})
+
+
+class S3Quarantine:
+    """Uploads under `incoming/`, rejected rows under `rejects/`."""
+
+    def __init__(self, client: S3Client, bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+
+    def find(self, key: str, version_id: str) -> SourceObject:
+        """What is known of an upload; raises `PermanentError` `source_missing`."""
+        with _gone_is_missing("s3:HeadObject"):
+            head = self._client.head_object(Bucket=self._bucket, Key=key, VersionId=version_id)
+        return SourceObject(
+            self._bucket, key, version_id, head["ContentLength"], head["LastModified"]
+        )
+
+    @contextmanager
+    def open(self, source: SourceObject) -> Iterator[BinaryIO]:
+        """The bytes of that version, as a stream."""
+        with _gone_is_missing("s3:GetObject"):
+            stream = smart_open.s3.open(
+                source.bucket,
+                source.key,
+                "rb",
+                version_id=source.version_id,
+                buffer_size=READ_BUFFER_BYTES,
+                client=self._client,
+            )
+        with stream:
+            yield cast("BinaryIO", _TranslatingReader(stream))
+
+    def open_rejects(self, job_id: str, attempt_id: str) -> AbstractContextManager[BinaryIO]:
+        """A new rejects file; it exists once the context ends without an exception."""
+        return _multipart(self._client, self._bucket, _rejects_key(job_id, attempt_id))
+
+    def rejects_uri(self, job_id: str, attempt_id: str) -> str:
+        """Where that rejects file is."""
+        return f"s3://{self._bucket}/{_rejects_key(job_id, attempt_id)}"
+
+    def mark_tokenized(self, key: str, version_id: str) -> None:
+        """Tags the source for its lifecycle; a source that is gone needs no tag."""
+        with translated("s3:PutObjectTagging"):
+            try:
+                self._client.put_object_tagging(
+                    Bucket=self._bucket,
+                    Key=key,
+                    VersionId=version_id,
+                    Tagging={"TagSet": [{"Key": "pantok", "Value": "tokenized"}]},
+                )
+            except ClientError as error:
+                if error_code(error) not in _GONE:
+                    raise
+
+
+class S3Tokenized:
+    """Parts under `data/`, staged ones under `_staging/`, receipts under `receipts/`."""
+
+    def __init__(self, client: S3Client, bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+
+    def stage(self, job_id: str, attempt_id: str, part: int) -> AbstractContextManager[BinaryIO]:
+        """A new staged part; it exists once the context ends without an exception."""
+        return _multipart(self._client, self._bucket, _staged_key(job_id, attempt_id, part))
+
+    def staged_uri(self, job_id: str, attempt_id: str, part: int) -> str:
+        """Where that staged part is."""
+        return f"s3://{self._bucket}/{_staged_key(job_id, attempt_id, part)}"
+
+    def part_uri(self, layout_name: str, date: str, job_id: str, part: int) -> str:
+        """Where consumers find the part: partitioned as Hive and Athena expect it."""
+        folder = f"data/layout={layout_name}/date={date}/{job_id}"
+        return f"s3://{self._bucket}/{folder}/part-{part:05d}.parquet"
+
+    def publish(self, staged_uri: str, uri: str) -> None:
+        """Copies a staged part to its place; a part that is there and staged no more is done."""
+        with translated("s3:CopyObject"):
+            try:
+                self._client.copy_object(
+                    Bucket=self._bucket,
+                    Key=self._key(uri),
+                    CopySource={"Bucket": self._bucket, "Key": self._key(staged_uri)},
+                )
+            except ClientError as error:
+                if error_code(error) not in _GONE or not self._exists(self._key(uri)):
+                    raise
+
+    def discard_staged(self, staged_uris: Sequence[str]) -> None:
+        """Removes staged parts that nobody needs any more."""
+        for uri in staged_uris:
+            with translated("s3:DeleteObject"):
+                self._client.delete_object(Bucket=self._bucket, Key=self._key(uri))
+
+    def put_receipt(self, receipt: Mapping[str, Any]) -> None:
+        """Writes a receipt: never over a committed one, over a failed one only as it was read."""
+        key = _receipt_key(receipt["job_id"])
+        for _ in range(RECEIPT_TRIES):
+            existing, etag = self._read_receipt(key)
+            if existing is not None and existing["status"] == "committed":
+                return
+            condition = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
+            if self._put_if(key, receipt, condition):
+                return
+        raise TransientError("receipt_contended", "the receipt changes faster than it is written")
+
+    def _put_if(self, key: str, receipt: Mapping[str, Any], condition: Mapping[str, Any]) -> bool:
+        with translated("s3:PutObject"):
+            try:
+                self._client.put_object(
+                    Bucket=self._bucket,
+                    Key=key,
+                    Body=orjson.dumps(receipt, option=orjson.OPT_INDENT_2),
+                    ContentType="application/json",
+                    **condition,
+                )
+            except ClientError as error:
+                if error_code(error) in _PRECONDITION_FAILED | _RACING | _GONE:
+                    return False
+                raise
+        return True
+
+    def get_receipt(self, job_id: str) -> Mapping[str, Any] | None:
+        """The job's receipt, None where there is none yet."""
+        return self._read_receipt(_receipt_key(job_id))[0]
+
+    def _read_receipt(self, key: str) -> tuple[Mapping[str, Any] | None, str]:
+        with translated("s3:GetObject"):
+            try:
+                response = self._client.get_object(Bucket=self._bucket, Key=key)
+                return orjson.loads(response["Body"].read()), response["ETag"]
+            except ClientError as error:
+                if error_code(error) in _GONE:
+                    return None, ""
+                raise
+
+    def _exists(self, key: str) -> bool:
+        try:
+            self._client.head_object(Bucket=self._bucket, Key=key)
+        except ClientError as error:
+            if error_code(error) in _GONE:
+                return False
+            raise
+        return True
+
+    def _key(self, uri: str) -> str:
+        return uri.removeprefix(f"s3://{self._bucket}/")
+
+
+def _rejects_key(job_id: str, attempt_id: str) -> str:
+    return f"rejects/{job_id}/{attempt_id}.jsonl.gz"
+
+
+def _staged_key(job_id: str, attempt_id: str, part: int) -> str:
+    return f"_staging/{job_id}/{attempt_id}/part-{part:05d}.parquet"
+
+
+def _receipt_key(job_id: str) -> str:
+    return f"receipts/{job_id}.json"
+
+
+@contextmanager
+def _multipart(client: S3Client, bucket: str, key: str) -> Iterator[BinaryIO]:
+    """An object that is completed when the context ends well, and aborted when it does not."""
+    with (
+        translated("s3:MultipartUpload"),
+        smart_open.s3.open(
+            bucket, key, "wb", min_part_size=UPLOAD_PART_BYTES, client=client
+        ) as sink,
+    ):
+        yield cast("BinaryIO", sink)
+
+
+@contextmanager
+def _gone_is_missing(operation: str) -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        raise _reading_error(operation, error) from None
+    except OSError as error:  # how smart_open reports what S3 said
+        cause = getattr(error, "backend_error", None)
+        if isinstance(cause, ClientError):
+            raise _reading_error(operation, cause) from None
+        raise TransientError("aws_unreachable", f"{operation}: {type(error).__name__}") from None
+    except BotoCoreError as error:
+        raise TransientError("aws_unreachable", f"{operation}: {type(error).__name__}") from None
+
+
+def _reading_error(operation: str, error: ClientError) -> Exception:
+    if error_code(error) in _GONE:
+        return PermanentError("source_missing", "the uploaded version is not there any more")
+    return transient(operation, error_code(error))
+
+
+class _TranslatingReader(io.RawIOBase):
+    """A stream from S3 whose errors are the pipeline's own."""
+
+    def __init__(self, stream: io.BufferedIOBase) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        with _gone_is_missing("s3:GetObject"):
+            return self._stream.read(size)

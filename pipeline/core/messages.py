@@ -1,0 +1,137 @@
+"""What a message of the work queue asks for, and what a dead letter says."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote_plus, unquote_plus
+
+from pipeline import __version__
+from pipeline.core.guard import find_pans, redacted
+from pipeline.core.jobs import is_intake
+from pipeline.core.receipts import iso_time
+from pipeline.model import Upload
+
+DEAD_LETTER_KIND = "pantok.dead-letter"
+MAX_QUOTED_CHARACTERS = 64 * 1024  # of a message that could not be understood
+UNVERSIONED = "null"  # how S3 calls the version of an object in an unversioned bucket
+
+
+@dataclass(frozen=True, slots=True)
+class WorkMessage:
+    """A message, understood.
+
+    `uploads` are to be tokenized; `ignored` counts events that ask for nothing (test events,
+    deletions, objects outside the intake); `refused` is the reason why the message, or a part of
+    it, cannot be worked off, or empty.
+    """
+
+    uploads: Sequence[Upload] = ()
+    ignored: int = 0
+    refused: str = ""
+
+
+def parse_message(body: str, quarantine_bucket: str) -> WorkMessage:
+    """What an SQS message body asks for; never raises, whatever the body holds."""
+    try:
+        unverified = json.loads(body)
+    except (ValueError, RecursionError):
+        return WorkMessage(refused="malformed_message")
+    if not isinstance(unverified, dict):
+        return WorkMessage(refused="malformed_message")
+    if unverified.get("Event") == "s3:TestEvent":
+        return WorkMessage(ignored=1)
+    records = unverified.get("Records")
+    if not isinstance(records, list) or not records:
+        return WorkMessage(refused="malformed_message")
+    return _merged([_parse_record(record, quarantine_bucket) for record in records])
+
+
+def _merged(parts: Sequence[WorkMessage]) -> WorkMessage:
+    return WorkMessage(
+        uploads=tuple(upload for part in parts for upload in part.uploads),
+        ignored=sum(part.ignored for part in parts),
+        refused=next((part.refused for part in parts if part.refused), ""),
+    )
+
+
+def _parse_record(unverified: Any, quarantine_bucket: str) -> WorkMessage:
+    try:
+        sender, event = unverified["eventSource"], unverified["eventName"]
+        bucket = unverified["s3"]["bucket"]["name"]
+        key = unquote_plus(unverified["s3"]["object"]["key"])
+        version_id = unverified["s3"]["object"].get("versionId", UNVERSIONED)
+    except (KeyError, TypeError, AttributeError):
+        return WorkMessage(refused="malformed_message")
+    if not all(isinstance(text, str) for text in (sender, event, bucket, version_id)):
+        return WorkMessage(refused="malformed_message")
+    if sender != "aws:s3":
+        return WorkMessage(refused="unknown_sender")
+    if bucket != quarantine_bucket:
+        return WorkMessage(refused="foreign_bucket")
+    if not event.removeprefix("s3:").startswith("ObjectCreated:") or not is_intake(key):
+        return WorkMessage(ignored=1)
+    return WorkMessage(uploads=(Upload(bucket, key, version_id),))
+
+
+def upload_message(upload: Upload) -> dict[str, Any]:
+    """The least message that asks for this upload, as S3 would send it."""
+    s3_object = {"key": quote_plus(upload.key, safe="/"), "versionId": upload.version_id}
+    s3 = {"bucket": {"name": upload.bucket}, "object": s3_object}
+    return {"Records": [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": s3}]}
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why something ended in the dead-letter queue."""
+
+    reason: str
+    detail: str
+    attempts: int
+    failed_at: datetime
+
+
+def dead_letter_of_upload(upload: Upload, layout: str, failure: Failure) -> dict[str, Any]:
+    """A dead letter that can be replayed, unless the object's key holds a PAN: that stays out."""
+    has_clean_key = not find_pans(upload.key)
+    return _dead_letter(failure) | {
+        "job_id": upload.job_id,
+        "layout": layout,
+        "source": {"uri": redacted(upload.uri), "version_id": upload.version_id},
+        "message": upload_message(upload) if has_clean_key else None,
+    }
+
+
+def dead_letter_of_message(body: str, failure: Failure) -> dict[str, Any]:
+    """A dead letter for a message that could not be understood: quoted if it holds no PAN."""
+    is_quotable = len(body) <= MAX_QUOTED_CHARACTERS and not find_pans(body)
+    return _dead_letter(failure) | {
+        "message_text": body if is_quotable else None,
+        "message_sha256": hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest(),
+        "message_characters": len(body),
+    }
+
+
+def _dead_letter(failure: Failure) -> dict[str, Any]:
+    return {
+        "kind": DEAD_LETTER_KIND,
+        "reason": failure.reason,
+        "detail": redacted(failure.detail),
+        "attempts": failure.attempts,
+        "failed_at": iso_time(failure.failed_at),
+        "pipeline_version": __version__,
+        "job_id": None,
+        "layout": None,
+        "source": None,
+        "message": None,
+    }
+
+
+def replayable_message(letter: Mapping[str, Any]) -> str | None:
+    """The message to send again for a dead letter; None when it cannot be replayed."""
+    message = letter.get("message")
+    return json.dumps(message) if isinstance(message, dict) else None

@@ -1,0 +1,132 @@
+"""The scrubbed table: tokens and last4 in the place of PANs, typed columns beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.core.gather import GatheredPans
+from pipeline.core.guard import REDACTED, Hit, KnownPans, find_in_column, replace_hits
+from pipeline.core.layouts import Column, Layout
+from pipeline.core.rows import CheckedRows
+from pipeline.core.scrub import arrow_type, last4
+
+TextHits = Mapping[str, Mapping[int, list[Hit]]]
+
+
+def output_schema(file_columns: Sequence[str], layout: Layout) -> pa.Schema:
+    """`<pan column>_token`, `<pan column>_last4` (`string`) and the kept columns, in file order."""
+    fields: list[tuple[str, pa.DataType]] = []
+    for name in file_columns:
+        column = layout.columns.get(name)
+        if column is None or column.role == "drop":
+            continue
+        if column.role == "pan":
+            fields += [(f"{name}_token", pa.string()), (f"{name}_last4", pa.string())]
+        else:
+            fields.append((name, arrow_type(column.type)))
+    return pa.schema(fields)
+
+
+def columns_by_fate(file_columns: Sequence[str], layout: Layout) -> dict[str, Sequence[str]]:
+    """What the receipt says about the file's columns."""
+    roles = {
+        name: layout.columns[name].role if name in layout.columns else "drop"
+        for name in file_columns
+    }
+    return {
+        "kept": [name for name, role in roles.items() if role in ("keep", "text")],
+        "tokenized": [name for name, role in roles.items() if role == "pan"],
+        "dropped": [name for name, role in roles.items() if role == "drop"],
+    }
+
+
+def has_text_role(column: Column, layout: Layout) -> bool:
+    """Whether PANs inside this column's cells are replaced by their tokens."""
+    if column.role == "text":
+        return True
+    return (
+        column.role == "keep"
+        and column.type.kind == "string"
+        and layout.options.guard_action == "tokenize"
+    )
+
+
+def find_in_text(checked: CheckedRows, layout: Layout, known: KnownPans) -> TextHits:
+    """The PANs inside the text columns, by column and row."""
+    return {
+        name: find_in_column(cells, known, full=layout.columns[name].guard == "full")
+        for name, cells in checked.kept.items()
+        if has_text_role(layout.columns[name], layout)
+    }
+
+
+def digits_of(text_hits: TextHits) -> list[bytes]:
+    """The PANs that were found in text, repetitions included."""
+    return [hit.digits for rows in text_hits.values() for hits in rows.values() for hit in hits]
+
+
+def scrubbed(
+    checked: CheckedRows,
+    gathered: GatheredPans,
+    text_hits: TextHits,
+    tokens: Sequence[str],
+    schema: pa.Schema,
+) -> pa.Table:
+    """The rows with every PAN replaced by its token."""
+    all_tokens = pa.array(tokens, pa.string())
+    arrays: dict[str, pa.Array] = {}
+    for name, digits in checked.pans.items():
+        arrays[f"{name}_token"] = all_tokens.take(gathered.indices[name])
+        arrays[f"{name}_last4"] = last4(digits)
+    for name, cells in checked.kept.items():
+        hits = dict(text_hits.get(name, {}))
+        arrays[name] = replace_hits(cells, hits, lambda hit: tokens[gathered.in_text[hit.digits]])
+    return pa.table([arrays[name] for name in schema.names], schema=schema)
+
+
+def guard_columns(
+    table: pa.Table, layout: Layout, known: KnownPans
+) -> dict[str, dict[int, list[Hit]]]:
+    """The PANs that stand in the kept columns of a scrubbed table, by column and row."""
+    hits: dict[str, dict[int, list[Hit]]] = {}
+    for name in guarded_names(table.schema, layout):
+        full = layout.columns[name].guard == "full"
+        found = find_in_column(table.column(name).combine_chunks(), known, full=full)
+        if found:
+            hits[name] = found
+    return hits
+
+
+def guarded_names(schema: pa.Schema, layout: Layout) -> list[str]:
+    """The output columns that come from the file as they were."""
+    return [
+        name
+        for name in schema.names
+        if name in layout.columns and layout.columns[name].role in ("keep", "text")
+    ]
+
+
+def redact(
+    table: pa.Table, hits: Mapping[str, dict[int, list[Hit]]]
+) -> tuple[pa.Table, dict[str, dict[int, list[Hit]]]]:
+    """The table with the hits in its string columns marked, and the hits in other columns."""
+    left: dict[str, dict[int, list[Hit]]] = {}
+    for name, found in hits.items():
+        at = table.schema.get_field_index(name)
+        if not pa.types.is_string(table.schema.field(at).type):
+            left[name] = found
+            continue
+        cells = replace_hits(table.column(at).combine_chunks(), found, lambda _: REDACTED)
+        table = table.set_column(at, table.schema.field(at), cells)
+    return table, left
+
+
+def without_rows(table: pa.Table, rows: Sequence[int]) -> pa.Table:
+    """The table less the rows of these indices."""
+    if not rows:
+        return table
+    everything = pa.array(range(table.num_rows), pa.int64())
+    return table.filter(pc.invert(pc.is_in(everything, value_set=pa.array(rows, pa.int64()))))

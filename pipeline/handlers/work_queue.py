@@ -1,0 +1,185 @@
+"""The worker: takes messages off the work queue, one settlement file each.
+
+Nothing that is logged, measured or traced here comes out of a file: only ids, codes and counts.
+Events are not logged, exceptions not printed.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import (
+    BatchProcessor,
+    EventType,
+    process_partial_response,
+)
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from pipeline.aws.sqs_queue import SQSWorkQueue
+from pipeline.core.jobs import layout_name_of
+from pipeline.core.messages import (
+    Failure,
+    dead_letter_of_message,
+    dead_letter_of_upload,
+    parse_message,
+)
+from pipeline.errors import PantokError, PermanentError, TransientError
+from pipeline.job import Worker, run_job
+from pipeline.keys import FingerprintKey
+from pipeline.model import Upload
+from pipeline.settings import Settings
+from pipeline.wiring import CountedSession, ports_of
+
+FIRST_POSTPONE_SECONDS = 2
+LONGEST_POSTPONE_SECONDS = 900
+
+logger = Logger()
+metrics = Metrics()
+tracer = Tracer(auto_patch=False)
+processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
+
+
+class WorkQueueConsumer:
+    """Works off one message at a time."""
+
+    def __init__(self, settings: Settings, worker: Worker, work_queue: SQSWorkQueue) -> None:
+        self._bucket = settings.quarantine_bucket
+        self._max_receives = int(settings.max_receives)
+        self._worker = worker
+        self._work_queue = work_queue
+
+    def consume(self, record: SQSRecord, seconds_left: Callable[[], float]) -> None:
+        """Commits what the message asks for, or leaves a dead letter with a reason.
+
+        Raises `TransientError` when the message is to be delivered again.
+        """
+        message = parse_message(record.body, self._bucket)
+        metrics.add_metric("EventsIgnored", MetricUnit.Count, message.ignored)
+        if message.refused:
+            self._bury(dead_letter_of_message(record.body, self._failure(message.refused, record)))
+        troubles = [self._work_off(upload, record, seconds_left) for upload in message.uploads]
+        trouble = next((each for each in troubles if each is not None), None)
+        if trouble is not None:
+            self._postpone(record)
+            raise trouble
+
+    def _work_off(
+        self, upload: Upload, record: SQSRecord, seconds_left: Callable[[], float]
+    ) -> TransientError | None:
+        logger.append_keys(job_id=upload.job_id)
+        try:
+            self._report(run_job(upload, self._worker, seconds_left))
+        except PermanentError as error:
+            self._bury_upload(upload, record, error)
+        except TransientError as error:
+            if _receives(record) < self._max_receives:
+                return self._trouble(error)
+            self._give_up(upload, record, error)
+        except Exception as error:  # noqa: BLE001 - the edge: whatever it is, it is not to be printed
+            return self._trouble(_without_content(error))
+        return None
+
+    def _give_up(self, upload: Upload, record: SQSRecord, error: TransientError) -> None:
+        """The last delivery failed too: the message would end in the queue without a reason."""
+        self._worker.ports.ledger.fail(upload.job_id, error.code, error.detail)
+        self._bury_upload(upload, record, error)
+
+    def _bury_upload(self, upload: Upload, record: SQSRecord, error: PantokError) -> None:
+        failure = self._failure(error.code, record, error.detail)
+        self._bury(dead_letter_of_upload(upload, _layout_of(upload), failure))
+
+    def _bury(self, letter: Mapping[str, Any]) -> None:
+        self._worker.ports.dead_letters.send(letter)
+        metrics.add_metric("DeadLetters", MetricUnit.Count, 1)
+        logger.warning("dead letter", extra={"reason": letter["reason"]})
+
+    def _failure(self, reason: str, record: SQSRecord, detail: str = "") -> Failure:
+        return Failure(reason, detail, _receives(record), self._worker.ports.clock())
+
+    def _trouble(self, error: TransientError) -> TransientError:
+        metrics.add_metric("AttemptsPostponed", MetricUnit.Count, 1)
+        logger.warning("to be tried again", extra={"reason": error.code, "detail": error.detail})
+        return error
+
+    def _postpone(self, record: SQSRecord) -> None:
+        longest = min(FIRST_POSTPONE_SECONDS * 2 ** _receives(record), LONGEST_POSTPONE_SECONDS)
+        try:
+            self._work_queue.postpone(record.receipt_handle, round(random.uniform(1, longest)))
+        except TransientError as error:  # then the queue's own visibility timeout applies
+            logger.warning("not postponed", extra={"reason": error.code})
+
+    def _report(self, receipt: Mapping[str, Any]) -> None:
+        for name, field in (
+            ("RowsRead", "rows_read"),
+            ("RowsWritten", "rows_written"),
+            ("RowsRejected", "rows_rejected"),
+            ("TokensNew", "tokens_new"),
+            ("TokensReused", "tokens_reused"),
+        ):
+            metrics.add_metric(name, MetricUnit.Count, receipt[field])
+        metrics.add_metric("JobSeconds", MetricUnit.Seconds, receipt["seconds"])
+        counts = {name: receipt[name] for name in ("rows_read", "rows_written", "rows_rejected")}
+        logger.info("committed", extra=counts)
+
+
+def _layout_of(upload: Upload) -> str:
+    try:
+        return layout_name_of(upload.key)
+    except PermanentError:
+        return ""
+
+
+def _receives(record: SQSRecord) -> int:
+    return int(record.attributes.approximate_receive_count or 1)
+
+
+def _without_content(error: Exception) -> TransientError:
+    """What kind of error it was and where, without its text, which may hold anything."""
+    traceback, place = error.__traceback__, ""
+    while traceback is not None:
+        name = traceback.tb_frame.f_globals.get("__name__", "")
+        if name.startswith("pipeline."):
+            place = f"{name}:{traceback.tb_lineno}"
+        traceback = traceback.tb_next
+    return TransientError("unexpected", f"{type(error).__name__} at {place}")
+
+
+@cache
+def consumer() -> WorkQueueConsumer:
+    """The consumer of this execution environment, made on first use."""
+    settings = Settings.from_environment(os.environ)
+    session = CountedSession()
+    ports = ports_of(settings, session)
+    fingerprint_key = FingerprintKey(ports.key_service, ports.data_key_records, ports.clock)
+    memory_gb = int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769")) / 1024
+    worker = Worker(ports, fingerprint_key.fingerprinter, memory_gb)
+    return WorkQueueConsumer(
+        settings, worker, SQSWorkQueue(session.client("sqs"), settings.work_queue_url)
+    )
+
+
+@logger.inject_lambda_context(log_event=False, clear_state=True)
+@tracer.capture_lambda_handler(capture_response=False, capture_error=False)
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> Any:
+    """Lambda entry point: an SQS event in, the messages to be delivered again out."""
+    if not isinstance(event, dict) or not isinstance(event.get("Records"), list):
+        raise PermanentError("malformed_event", "not an SQS event")
+    metrics.add_metric("Messages", MetricUnit.Count, len(event["Records"]))
+
+    def seconds_left() -> float:
+        return context.get_remaining_time_in_millis() / 1000
+
+    def consume(record: SQSRecord) -> None:
+        consumer().consume(record, seconds_left)
+
+    return process_partial_response(
+        event=event, record_handler=consume, processor=processor, context=context
+    )
