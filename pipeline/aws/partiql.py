@@ -63,6 +63,6 @@ def _code(result: Mapping[str, Any]) -> str:
 def _statement(table: str, item: Mapping[str, Any]) -> Any:
     fields = ", ".join(f"'{name}': ?" for name in item)
     return {
-        "Statement": f'INSERT INTO "{table}" VALUE {{{fields}}}',  # noqa: S608 - names are ours
+        "Statement": f'INSERT INTO "{table}" VALUE {{{fields}}}',
         "Parameters": list(item.values()),
     }

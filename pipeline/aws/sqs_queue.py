@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from botocore.exceptions import ClientError
 
 from pipeline.aws.faults import translated
+from pipeline.core.messages import read_dead_letter, replayable_message
+from pipeline.errors import PermanentError
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
+HELD_SECONDS = 60  # how long letters stay hidden while somebody looks at them
 MAX_POSTPONE_SECONDS = 12 * 3600  # SQS's limit for a visibility timeout
 
 
@@ -49,3 +56,87 @@ class SQSWorkQueue:
                 ReceiptHandle=receipt_handle,
                 VisibilityTimeout=min(seconds, MAX_POSTPONE_SECONDS),
             )
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message in the dead-letter queue, received and so hidden from others for a while.
+
+    `letter` is what the worker wrote. A message that SQS moved by itself, because its worker died
+    each time, has no reason of its own: it gets `worker_died`.
+    """
+
+    message_id: str
+    letter: Mapping[str, Any]
+    receipt_handle: str = field(repr=False)
+    replayable: str | None = field(repr=False)
+
+
+class SQSDeadLetterOffice:
+    """The dead-letter queue as seen by its keeper."""
+
+    def __init__(self, client: SQSClient, dead_letter_queue_url: str, work_queue_url: str) -> None:
+        self._client = client
+        self._dead_letter_queue_url = dead_letter_queue_url
+        self._work_queue_url = work_queue_url
+
+    @contextmanager
+    def letters(self) -> Iterator[list[DeadLetter]]:
+        """All letters, hidden from other readers until the context ends."""
+        held: dict[str, DeadLetter] = {}
+        try:
+            while fresh := self._receive():
+                held.update((letter.message_id, letter) for letter in fresh)
+            yield list(held.values())
+        finally:
+            for letter in held.values():
+                self._release(letter)
+
+    def replay(self, letter: DeadLetter) -> None:
+        """Sends the message to the work queue, then deletes the letter.
+
+        Cut off between the two, the letter stays and can be replayed again: a job that was
+        committed meanwhile is left as it is. Raises `PermanentError` `not_replayable`.
+        """
+        if letter.replayable is None:
+            raise PermanentError("not_replayable", "the letter does not hold its message")
+        with translated("sqs:SendMessage"):
+            self._client.send_message(QueueUrl=self._work_queue_url, MessageBody=letter.replayable)
+        with translated("sqs:DeleteMessage"):
+            self._client.delete_message(
+                QueueUrl=self._dead_letter_queue_url, ReceiptHandle=letter.receipt_handle
+            )
+
+    def _receive(self) -> list[DeadLetter]:
+        with translated("sqs:ReceiveMessage"):
+            response = self._client.receive_message(
+                QueueUrl=self._dead_letter_queue_url,
+                MaxNumberOfMessages=10,
+                VisibilityTimeout=HELD_SECONDS,
+                WaitTimeSeconds=1,
+                MessageSystemAttributeNames=["SentTimestamp", "ApproximateReceiveCount"],
+            )
+        return [_dead_letter(message) for message in response.get("Messages", [])]
+
+    def _release(self, letter: DeadLetter) -> None:
+        with suppress(ClientError):  # a replayed letter is gone
+            self._client.change_message_visibility(
+                QueueUrl=self._dead_letter_queue_url,
+                ReceiptHandle=letter.receipt_handle,
+                VisibilityTimeout=0,
+            )
+
+
+def _dead_letter(message: Any) -> DeadLetter:
+    letter = read_dead_letter(message["Body"], _sent_at(message))
+    return DeadLetter(
+        message_id=message["MessageId"],
+        letter=letter,
+        receipt_handle=message["ReceiptHandle"],
+        replayable=replayable_message(letter),
+    )
+
+
+def _sent_at(message: Any) -> datetime:
+    milliseconds = int(message.get("Attributes", {}).get("SentTimestamp", "0"))
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -12,8 +12,9 @@ from urllib.parse import quote_plus, unquote_plus
 
 from pipeline import __version__
 from pipeline.core.guard import find_pans, redacted
-from pipeline.core.jobs import is_intake
+from pipeline.core.jobs import is_intake, layout_name_of
 from pipeline.core.receipts import iso_time
+from pipeline.errors import PermanentError
 from pipeline.model import Upload
 
 DEAD_LETTER_KIND = "pantok.dead-letter"
@@ -95,12 +96,12 @@ class Failure:
     failed_at: datetime
 
 
-def dead_letter_of_upload(upload: Upload, layout: str, failure: Failure) -> dict[str, Any]:
+def dead_letter_of_upload(upload: Upload, failure: Failure) -> dict[str, Any]:
     """A dead letter that can be replayed, unless the object's key holds a PAN: that stays out."""
     has_clean_key = not find_pans(upload.key)
     return _dead_letter(failure) | {
         "job_id": upload.job_id,
-        "layout": layout,
+        "layout": _layout_of(upload),
         "source": {"uri": redacted(upload.uri), "version_id": upload.version_id},
         "message": upload_message(upload) if has_clean_key else None,
     }
@@ -129,6 +130,37 @@ def _dead_letter(failure: Failure) -> dict[str, Any]:
         "source": None,
         "message": None,
     }
+
+
+def read_dead_letter(body: str, sent_at: datetime) -> Mapping[str, Any]:
+    """A dead letter as the worker wrote it, or one made for a message that SQS moved by itself."""
+    try:
+        unverified = json.loads(body)
+    except (ValueError, RecursionError):
+        unverified = None
+    if isinstance(unverified, dict) and unverified.get("kind") == DEAD_LETTER_KIND:
+        return unverified
+    failure = Failure("worker_died", "every attempt ended without a word", 0, sent_at)
+    records = unverified.get("Records") if isinstance(unverified, dict) else None
+    if isinstance(records, list) and len(records) == 1:
+        parsed = _parse_record(records[0], _bucket_of(records[0]))
+        if parsed.uploads:
+            return dead_letter_of_upload(parsed.uploads[0], failure)
+    return dead_letter_of_message(body, failure)
+
+
+def _bucket_of(unverified: Any) -> str:
+    try:
+        return str(unverified["s3"]["bucket"]["name"])
+    except (KeyError, TypeError):
+        return ""
+
+
+def _layout_of(upload: Upload) -> str:
+    try:
+        return layout_name_of(upload.key)
+    except PermanentError:
+        return ""
 
 
 def replayable_message(letter: Mapping[str, Any]) -> str | None:

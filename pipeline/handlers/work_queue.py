@@ -23,7 +23,6 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from pipeline.aws.sqs_queue import SQSWorkQueue
-from pipeline.core.jobs import layout_name_of
 from pipeline.core.messages import (
     Failure,
     dead_letter_of_message,
@@ -93,7 +92,7 @@ class WorkQueueConsumer:
 
     def _bury_upload(self, upload: Upload, record: SQSRecord, error: PantokError) -> None:
         failure = self._failure(error.code, record, error.detail)
-        self._bury(dead_letter_of_upload(upload, _layout_of(upload), failure))
+        self._bury(dead_letter_of_upload(upload, failure))
 
     def _bury(self, letter: Mapping[str, Any]) -> None:
         self._worker.ports.dead_letters.send(letter)
@@ -127,13 +126,6 @@ class WorkQueueConsumer:
         metrics.add_metric("JobSeconds", MetricUnit.Seconds, receipt["seconds"])
         counts = {name: receipt[name] for name in ("rows_read", "rows_written", "rows_rejected")}
         logger.info("committed", extra=counts)
-
-
-def _layout_of(upload: Upload) -> str:
-    try:
-        return layout_name_of(upload.key)
-    except PermanentError:
-        return ""
 
 
 def _receives(record: SQSRecord) -> int:
@@ -170,7 +162,7 @@ def consumer() -> WorkQueueConsumer:
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     """Lambda entry point: an SQS event in, the messages to be delivered again out."""
-    if not isinstance(event, dict) or not isinstance(event.get("Records"), list):
+    if not isinstance(event, dict) or not event.get("Records"):
         raise PermanentError("malformed_event", "not an SQS event")
     metrics.add_metric("Messages", MetricUnit.Count, len(event["Records"]))
 

@@ -1,0 +1,82 @@
+"""The ledger and the receipts."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+import typer
+
+from pipeline.cli.output import (
+    JsonFlag,
+    StackOption,
+    messages,
+    print_json,
+    receipt_facts,
+    screen,
+    table,
+)
+from pipeline.cli.session import Deployment, deployment
+from pipeline.errors import PermanentError
+
+WATCH_SECONDS = 1.0
+SHOWN_JOBS = 50
+_OPEN = ("running", "waiting", "publishing")
+
+
+def jobs(
+    watch: Annotated[
+        bool, typer.Option(help="Show again every second until all are done.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, help="How many to show, newest first.")] = SHOWN_JOBS,
+    as_json: JsonFlag = False,
+    stack: StackOption = None,
+) -> None:
+    """Lists jobs, newest first."""
+    target = deployment(stack)
+    found = _newest(target, limit)
+    while watch and any(job["status"] in _OPEN for job in found):
+        if messages.is_terminal and not as_json:
+            screen.clear()
+            _show(found)
+        time.sleep(WATCH_SECONDS)
+        found = _newest(target, limit)
+    if as_json:
+        print_json(found)
+    else:
+        _show(found)
+
+
+def receipt(job: str, as_json: JsonFlag = False, stack: StackOption = None) -> None:
+    """Prints the receipt of a job."""
+    found = deployment(stack).tokenized.get_receipt(job)
+    if found is None:
+        raise PermanentError("no_receipt", f"{job} has none (yet): see `pantok jobs`")
+    if as_json:
+        print_json(found)
+    else:
+        receipt_facts(found)
+
+
+def _newest(target: Deployment, limit: int) -> list[dict[str, Any]]:
+    found = sorted(target.ledger.jobs(), key=lambda job: str(job["started_at"]), reverse=True)
+    return found[:limit]
+
+
+def _show(found: list[dict[str, Any]]) -> None:
+    table(
+        "jobs",
+        ("job", "layout", "status", "rows read", "attempts", "started", "reason"),
+        [
+            (
+                job["job_id"],
+                job["layout"],
+                job["status"],
+                job["rows_read"],
+                job["attempts"],
+                job["started_at"],
+                job.get("reason") or job.get("trouble"),
+            )
+            for job in found
+        ],
+    )

@@ -1,0 +1,75 @@
+"""`pantok`: the command line."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from pipeline import __version__
+from pipeline.cli import demo, dlq, generate, jobs, layouts, query, uploads
+from pipeline.cli.output import say
+from pipeline.errors import LayoutError, PantokError
+
+app = typer.Typer(
+    name="pantok",
+    help="Card numbers in, tokens out: settlement files tokenized in your own AWS account.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # its tracebacks print local variables
+    rich_markup_mode=None,
+    epilog="Begin with: pantok demo",
+)
+
+
+def _version(is_wanted: bool) -> None:
+    if is_wanted:
+        typer.echo(f"pantok {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+app.command(epilog=uploads.EXAMPLES)(uploads.upload)
+app.command()(jobs.jobs)
+app.command()(jobs.receipt)
+app.command(epilog=query.EXAMPLES)(query.query)
+app.command(epilog=generate.EXAMPLES)(generate.generate)
+app.command()(demo.demo)
+app.add_typer(dlq.app, name="dlq")
+app.add_typer(layouts.app, name="layouts")
+try:
+    from pipeline.cli import local
+except ImportError:  # the extra `local` is not installed
+    local = None  # type: ignore[assignment]
+else:
+    app.add_typer(local.app, name="local")
+
+
+def main() -> None:
+    """Runs a command; 0 done, 1 failed, 2 wrong usage."""
+    try:
+        app()
+    except LayoutError as error:
+        _complain("\n  ".join(["the layout cannot be used:", *error.mistakes]))
+    except PantokError as error:
+        _complain(str(error))
+    except ClientError as error:
+        _complain(f"AWS refused {error.operation_name}: {error.response['Error']['Code']}")
+    except BotoCoreError as error:
+        _complain(f"AWS cannot be reached ({type(error).__name__})")
+    else:
+        return
+    sys.exit(1)
+
+
+def _complain(text: str) -> None:
+    say(text, style="bold red")
