@@ -29,7 +29,7 @@ class ChunkDataKey:
     """The data key of one chunk: made on first use, its wrapped form stored before anything else.
 
     NIST SP 800-38D 8.3 limits how often a key may seal under random nonces; beyond that limit, the
-    chunk gets another one.
+    chunk gets another one. `data_key_ids` is where the ids of the keys made are noted.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class ChunkDataKey:
         *,
         job_id: str,
         scope: str,
+        data_key_ids: list[str],
     ) -> None:
         self._key_service = key_service
         self._records = records
@@ -49,7 +50,7 @@ class ChunkDataKey:
         self._context = {"purpose": "vault", "job_id": job_id, "scope": scope}
         self._data_key: DataKey | None = None
         self._seals = 0
-        self.data_key_ids: list[str] = []
+        self._data_key_ids = data_key_ids
 
     def for_seals(self, count: int) -> DataKey:
         """A data key that may still seal `count` PANs."""
@@ -67,7 +68,7 @@ class ChunkDataKey:
             iso_time(self._clock()),
         )
         self._records.insert_if_absent(wrapped)
-        self.data_key_ids.append(data_key_id)
+        self._data_key_ids.append(data_key_id)
         return data_key
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,29 +10,26 @@ from datetime import timedelta
 import pyarrow as pa
 
 from pipeline.core.distinct import DistinctPans
-from pipeline.core.envelope import mint_tokens, seal
 from pipeline.core.fingerprints import Fingerprinter
 from pipeline.core.gather import GatheredPans, gather
-from pipeline.core.guard import Hit, KnownPans
+from pipeline.core.guard import Hit, KnownPans, unmatched_windows
 from pipeline.core.layouts import Layout
 from pipeline.core.output import (
     columns_by_fate,
     digits_of,
     find_in_text,
     guard_columns,
-    guarded_names,
     output_schema,
     redact,
     scrubbed,
     without_rows,
 )
-from pipeline.core.pans import LAST4_DIGITS, scheme_of
-from pipeline.core.receipts import Tally, iso_time
+from pipeline.core.receipts import Tally
 from pipeline.core.rejects import reject_line
 from pipeline.core.rows import CheckedRows, Fault, check_rows, luhn_failed_cells
 from pipeline.errors import TransientError
-from pipeline.keys import ChunkDataKey
-from pipeline.model import Chunk, Claim, SealedPan, StagedObject
+from pipeline.minting import Mint
+from pipeline.model import Chunk, StagedObject
 from pipeline.ports import Ports
 from pipeline.readers.auto import SAMPLE_BYTES, auto_layout
 from pipeline.readers.hashing import HashingReader
@@ -70,154 +67,145 @@ def tokenize_chunk(
     less than `MIN_SECONDS_LEFT` remain, and whatever the ports raise. Staged objects of a failed
     attempt are incomplete and do not exist.
     """
-    with ExitStack() as stack:
-        source = HashingReader(stack.enter_context(ports.quarantine.open(chunk.source)))
-        layout = layout or auto_layout(source.peek(SAMPLE_BYTES))
-        line = _Line(chunk, layout, ports, fingerprinter)
-        parts = stack.enter_context(StagedParts(chunk, ports))
-        rejects = stack.enter_context(RejectsFile(chunk, ports))
-        for batch in read_record_batches(source, layout):  # type: ignore[arg-type]
-            if seconds_left() < MIN_SECONDS_LEFT:
-                raise TransientError("out_of_time", f"after {line.tally.rows_read} rows")
-            table = line.tokenize(batch, rejects)
-            parts.write(table)
-            line.report_progress()
-        parts.finish()
-    line.finish()
-    return ChunkResult(line.tally, len(line.distinct), parts.staged, rejects.is_open, source.sha256)
+    late_pans: frozenset[bytes] = frozenset()
+    earlier = Tally()
+    while True:
+        line = _Line(chunk, ports, fingerprinter, seconds_left, late_pans, earlier)
+        try:
+            return line.run(layout)
+        except _LatePansError as error:
+            late_pans, earlier = error.pans, line.tally
+
+
+class _LatePansError(Exception):
+    """Kept cells hold PANs that only other record batches showed to be PANs."""
+
+    def __init__(self, pans: frozenset[bytes]) -> None:
+        super().__init__()
+        self.pans = pans
 
 
 class _Line:
-    """What a record batch goes through, with the counts that add up over the file."""
+    """One pass of a file through the line, with the counts that add up over it."""
 
     def __init__(
         self,
         chunk: Chunk,
-        layout: Layout,
         ports: Ports,
         fingerprinter: Callable[[], Fingerprinter],
+        seconds_left: Callable[[], float],
+        late_pans: frozenset[bytes],
+        earlier: Tally,
     ) -> None:
         self._chunk = chunk
-        self._layout = layout
         self._ports = ports
         self._fingerprinter = fingerprinter
-        self._data_key = ChunkDataKey(
-            ports.key_service,
-            ports.data_key_records,
-            ports.clock,
-            ports.entropy,
-            job_id=chunk.job_id,
-            scope=layout.scope,
-        )
+        self._seconds_left = seconds_left
+        self._late_pans = late_pans
         self._reported_at = ports.clock()
-        self.tally = Tally()
+        self._seen = DistinctPans()
+        self._seen_lengths: set[int] = set()
+        self._batches = self._suspects = 0
+        self.tally = Tally(
+            tokens_new=earlier.tokens_new,
+            items_written=earlier.items_written,
+            items_looked_up=earlier.items_looked_up,
+            data_key_ids=earlier.data_key_ids,
+        )
         self.distinct = DistinctPans()
 
-    def tokenize(self, batch: TextRecordBatch, rejects: RejectsFile) -> pa.Table:
+    def run(self, layout: Layout | None) -> ChunkResult:
+        """The whole file; raises `_LatePansError` when it has to be run again."""
+        with ExitStack() as stack:
+            source = HashingReader(
+                stack.enter_context(self._ports.quarantine.open(self._chunk.source))
+            )
+            self._layout = layout or auto_layout(source.peek(SAMPLE_BYTES))
+            self._mint = Mint(
+                self._chunk.job_id, self._layout, self._ports, self._fingerprinter, self.tally
+            )
+            parts = stack.enter_context(StagedParts(self._chunk, self._ports))
+            rejects = stack.enter_context(RejectsFile(self._chunk, self._ports))
+            for batch in read_record_batches(source, self._layout):
+                parts.write(self._tokenize(batch, rejects))
+                self._between_batches()
+            self._look_back()
+            parts.finish()
+        self._finish()
+        return ChunkResult(
+            self.tally, len(self.distinct), parts.staged, rejects.is_open, source.sha256
+        )
+
+    def _between_batches(self) -> None:
+        """Stops in time, and tells the ledger how far the file is read, now and then."""
+        if self._seconds_left() < MIN_SECONDS_LEFT:
+            raise TransientError("out_of_time", f"after {self.tally.rows_read} rows")
+        now = self._ports.clock()
+        if now - self._reported_at >= PROGRESS_INTERVAL:
+            self._reported_at = now
+            self._ports.ledger.progress(self._chunk.job_id, self.tally.rows_read)
+
+    def _look_back(self) -> None:
+        """Holds kept cells against the PANs of the other record batches, when any is in question.
+
+        A record batch is guarded against its own PANs as it passes. One that fails Luhn can stand
+        in a kept cell of another batch and look like any other number; to find it, the file is
+        read once more, now that all of its PANs are known.
+        """
+        if self._batches < 2 or not self._suspects or self._late_pans:
+            return
+        late: set[bytes] = set()
+        with self._ports.quarantine.open(self._chunk.source) as source:
+            for batch in read_record_batches(source, self._layout):
+                late |= self._late_in(check_rows(batch.columns, self._layout))
+                self._between_batches()
+        if late:
+            raise _LatePansError(frozenset(late))
+
+    def _late_in(self, checked: CheckedRows) -> set[bytes]:
+        known = KnownPans(checked.known_pans)
+        windows: list[bytes] = []
+        for name, cells in checked.kept.items():
+            full = self._layout.columns[name].guard == "full"
+            windows += unmatched_windows(cells, known, self._seen_lengths, full=full)
+        return self._seen.those_among(windows)
+
+    def _tokenize(self, batch: TextRecordBatch, rejects: RejectsFile) -> pa.Table:
         """The scrubbed rows of a record batch; the others go to the rejects file."""
         schema = output_schema(batch.file_columns, self._layout)
         self.tally.columns = columns_by_fate(batch.file_columns, self._layout)
         checked = check_rows(batch.columns, self._layout)
-        known = KnownPans(checked.known_pans)
+        self._seen.add(checked.known_pans)
+        self._seen_lengths.update(map(len, checked.known_pans))
+        self._batches += 1
+        known = KnownPans([*checked.known_pans, *self._late_pans])
         text_hits = find_in_text(checked, self._layout, known)
         gathered = gather(checked, digits_of(text_hits), one_time=self._is_one_time)
-        tokens = self._tokens(gathered, checked)
+        tokens = self._mint.tokens(gathered, checked)
         table = scrubbed(checked, gathered, text_hits, tokens, schema)
         table, guard_faults = self._guarded(table, checked, known)
         self._count(batch, checked, gathered, table)
         self._reject(batch, [*checked.faults, *guard_faults], rejects)
         return table
 
-    def report_progress(self) -> None:
-        """Tells the ledger how far the file is read, now and then."""
-        now = self._ports.clock()
-        if now - self._reported_at >= PROGRESS_INTERVAL:
-            self._reported_at = now
-            self._ports.ledger.progress(self._chunk.job_id, self.tally.rows_read)
-
-    def finish(self) -> None:
+    def _finish(self) -> None:
         """Completes the tally."""
         self.tally.tokens_reused = len(self.distinct) - self.tally.tokens_new
         if self._is_one_time:
             self.tally.tokens_reused = 0
-        self.tally.data_key_ids = self._data_key.data_key_ids
 
     @property
     def _is_one_time(self) -> bool:
         return self._layout.options.token_mode == "one_time"
 
-    def _tokens(self, gathered: GatheredPans, checked: CheckedRows) -> list[str]:
-        """A durable token for each gathered PAN: the known one, or a fresh one that is claimed."""
-        pans = gathered.pans.digits
-        if not pans:
-            return []
-        if self._is_one_time:
-            tokens = mint_tokens(len(pans), self._ports.entropy)
-            self._store(list(range(len(pans))), tokens, gathered, checked)
-            self.tally.tokens_new += len(pans)
-            return tokens
-        fingerprints = self._fingerprinter().fingerprints(pans, self._layout.scope)
-        held = dict(self._ports.fingerprints.look_up(fingerprints))
-        self.tally.items_looked_up += len(pans)
-        unknown = [at for at, fingerprint in enumerate(fingerprints) if fingerprint not in held]
-        if unknown:
-            minted = mint_tokens(len(unknown), self._ports.entropy)
-            self._store(unknown, minted, gathered, checked)
-            held |= self._claimed([fingerprints[at] for at in unknown], minted)
-        return [held[fingerprint] for fingerprint in fingerprints]
-
-    def _claimed(self, fingerprints: Sequence[bytes], tokens: Sequence[str]) -> Mapping[bytes, str]:
-        """The token that each fingerprint has from now on: ours, or that of a faster worker."""
-        claims = [Claim(*pair) for pair in zip(fingerprints, tokens, strict=True)]
-        winners = self._ports.fingerprints.claim(claims)
-        self.tally.items_written += len(claims)
-        self.tally.tokens_new += sum(winners[each.fingerprint] == each.token for each in claims)
-        return winners
-
-    def _store(
-        self,
-        wanted: Sequence[int],
-        tokens: Sequence[str],
-        gathered: GatheredPans,
-        checked: CheckedRows,
-    ) -> None:
-        """Seals the wanted PANs under the chunk's data key and inserts them into the vault."""
-        pans = [gathered.pans.digits[at] for at in wanted]
-        data_key = self._data_key.for_seals(len(pans))
-        ciphertexts = seal(pans, tokens, self._layout.scope, data_key, self._ports.entropy)
-        customer_ids = _customer_ids(wanted, gathered, checked)
-        created_at = iso_time(self._ports.clock())
-        sealed = [
-            SealedPan(
-                token=token,
-                ciphertext=ciphertext,
-                data_key_id=data_key.data_key_id,
-                created_at=created_at,
-                metadata=self._metadata(pan, customer_id),
-            )
-            for pan, token, ciphertext, customer_id in zip(
-                pans, tokens, ciphertexts, customer_ids, strict=True
-            )
-        ]
-        self._ports.vault.insert_if_absent(sealed)
-        self.tally.items_written += len(sealed)
-
-    def _metadata(self, pan: bytes, customer_id: str | None) -> dict[str, str]:
-        metadata = {
-            "last4": pan[-LAST4_DIGITS:].decode("ascii"),
-            "scheme": scheme_of(pan),
-            "scope": self._layout.scope,
-            "job_id": self._chunk.job_id,
-        }
-        return metadata | {"customer_id": customer_id} if customer_id else metadata
-
     def _guarded(
         self, table: pa.Table, checked: CheckedRows, known: KnownPans
     ) -> tuple[pa.Table, list[Fault]]:
         """The table without the PANs that stand where none may be, and the rows that cost."""
-        names = guarded_names(table.schema, self._layout)
-        hits = guard_columns(table, self._layout, known)
-        self.tally.guard_cells_scanned += table.num_rows * len(names)
+        scans = guard_columns(table, self._layout, known)
+        hits = {name: scan.hits for name, scan in scans.items() if scan.hits}
+        self._suspects += sum(scan.suspects for scan in scans.values())
+        self.tally.guard_cells_scanned += table.num_rows * len(scans)
         self.tally.guard_hits += sum(len(each) for rows in hits.values() for each in rows.values())
         if self._layout.options.guard_action == "redact":
             table, hits = redact(table, hits)
@@ -249,17 +237,6 @@ class _Line:
         for row_number, reason, column in sorted(numbered, key=lambda item: item[0]):
             self.tally.reject(reason, row_number)
             rejects.write(reject_line(row_number, reason, column, batch.raw_record(row_number)))
-
-
-def _customer_ids(
-    wanted: Sequence[int], gathered: GatheredPans, checked: CheckedRows
-) -> Sequence[str | None]:
-    """The customer id of the row where each PAN was seen first."""
-    if checked.customer_ids is None:
-        return [None] * len(wanted)
-    rows = pa.array(gathered.first_rows(wanted), pa.int64())
-    ids: list[str | None] = checked.customer_ids.take(rows).to_pylist()
-    return ids
 
 
 def _first_columns(hits: dict[str, dict[int, list[Hit]]]) -> dict[int, str]:

@@ -112,22 +112,49 @@ def _without_overlaps(hits: list[Hit]) -> list[Hit]:
     return kept
 
 
+@dataclass(frozen=True, slots=True)
+class ColumnScan:
+    """What the guard found in a column: hits by row index, and how many cells were in question."""
+
+    hits: dict[int, list[Hit]]
+    suspects: int
+
+
 def find_in_column(
     column: pa.Array, known: KnownPans = NO_KNOWN_PANS, *, full: bool = True
-) -> dict[int, list[Hit]]:
-    """The hits in an Arrow column of strings, integers or decimals, by row index."""
-    text = _as_text(column)
-    if text is None or not (full or len(known)):
-        return {}
-    suspects = pc.indices_nonzero(
-        pc.fill_null(pc.match_substring_regex(text, _MAY_HOLD_PAN), False)
-    )
+) -> ColumnScan:
+    """Searches an Arrow column of strings, integers or decimals."""
     hits: dict[int, list[Hit]] = {}
-    for index, cell in zip(suspects.to_pylist(), text.take(suspects).to_pylist(), strict=True):
+    indices, cells = _suspects(column)
+    for index, cell in zip(indices, cells, strict=True):
         found = find_pans(cell, known, full=full)
         if found:
             hits[index] = found
-    return hits
+    return ColumnScan(hits, len(cells))
+
+
+def unmatched_windows(
+    column: pa.Array, known: KnownPans, lengths: Collection[int], *, full: bool
+) -> list[bytes]:
+    """Every run of digits of these lengths, overlaps included, in what the guard lets through."""
+    windows: list[bytes] = []
+    for cell in _suspects(column)[1]:
+        rest = replaced(cell, find_pans(cell, known, full=full), lambda _: "\n")
+        for run in _RUN.finditer(rest):
+            digits = "".join(_GROUP.findall(run[0])).encode("ascii")
+            for length in lengths:
+                windows += (digits[at : at + length] for at in range(len(digits) - length + 1))
+    return windows
+
+
+def _suspects(column: pa.Array) -> tuple[list[int], list[str]]:
+    """The cells that hold enough digits for a PAN, and their row indices."""
+    text = _as_text(column)
+    if text is None:
+        return [], []
+    has_digits = pc.fill_null(pc.match_substring_regex(text, _MAY_HOLD_PAN), False)
+    indices = pc.indices_nonzero(has_digits)
+    return indices.to_pylist(), text.take(indices).to_pylist()
 
 
 def _as_text(column: pa.Array) -> pa.Array | None:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.core.gather import GatheredPans
-from pipeline.core.guard import REDACTED, Hit, KnownPans, find_in_column, replace_hits
+from pipeline.core.guard import REDACTED, ColumnScan, Hit, KnownPans, find_in_column, replace_hits
 from pipeline.core.layouts import Column, Layout
 from pipeline.core.rows import CheckedRows
 from pipeline.core.scrub import arrow_type, last4
@@ -57,7 +57,7 @@ def has_text_role(column: Column, layout: Layout) -> bool:
 def find_in_text(checked: CheckedRows, layout: Layout, known: KnownPans) -> TextHits:
     """The PANs inside the text columns, by column and row."""
     return {
-        name: find_in_column(cells, known, full=layout.columns[name].guard == "full")
+        name: find_in_column(cells, known, full=layout.columns[name].guard == "full").hits
         for name, cells in checked.kept.items()
         if has_text_role(layout.columns[name], layout)
     }
@@ -87,17 +87,14 @@ def scrubbed(
     return pa.table([arrays[name] for name in schema.names], schema=schema)
 
 
-def guard_columns(
-    table: pa.Table, layout: Layout, known: KnownPans
-) -> dict[str, dict[int, list[Hit]]]:
-    """The PANs that stand in the kept columns of a scrubbed table, by column and row."""
-    hits: dict[str, dict[int, list[Hit]]] = {}
-    for name in guarded_names(table.schema, layout):
-        full = layout.columns[name].guard == "full"
-        found = find_in_column(table.column(name).combine_chunks(), known, full=full)
-        if found:
-            hits[name] = found
-    return hits
+def guard_columns(table: pa.Table, layout: Layout, known: KnownPans) -> dict[str, ColumnScan]:
+    """What the guard finds in the kept columns of a scrubbed table."""
+    return {
+        name: find_in_column(
+            table.column(name).combine_chunks(), known, full=layout.columns[name].guard == "full"
+        )
+        for name in guarded_names(table.schema, layout)
+    }
 
 
 def guarded_names(schema: pa.Schema, layout: Layout) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.core.guard import Hit, KnownPans, find_in_column
+from pipeline.core.guard import KnownPans, find_in_column
 from pipeline.core.layouts import Column, Layout
 from pipeline.core.pans import luhn_failures, normalise
 from pipeline.core.scrub import cast_column
@@ -126,6 +126,6 @@ def _customer_ids(
     if name is None:
         return None
     cells = columns.column(name)
-    hits: Mapping[int, list[Hit]] = find_in_column(cells, KnownPans(known_pans))
+    hits = find_in_column(cells, KnownPans(known_pans)).hits
     faults.add(hits, ["guard_hit"] * len(hits), name)
     return cells

@@ -15,18 +15,20 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from botocore.exceptions import ClientError
 
+from pipeline.aws.dynamodb_vault import DynamoDBDataKeys
+from pipeline.aws.faults import translated
+from pipeline.core.receipts import iso_time
 from pipeline.errors import PantokError, PermanentError
+from pipeline.model import WrappedDataKey
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
     from mypy_boto3_kms import KMSClient
 
 FINGERPRINT_KEY_BYTES = 32  # the output of HMAC-SHA-256, RFC 2104 section 3
 ANSWER_TIMEOUT_SECONDS = 10
-# The local engine answers without TLS, on the loopback interface only.
+# The local engine takes its answers without TLS, on the loopback interface only.
 LOCAL_ADDRESSES = frozenset({("http", "127.0.0.1"), ("http", "localhost")})
 
 
@@ -56,59 +58,34 @@ def answer_to(
     try:
         if event["RequestType"] != "Delete":
             properties = event["ResourceProperties"]
-            item = wrapped_key_item(properties, kms, now)
-            insert_if_absent(item, properties["DataKeysTable"], dynamodb)
+            data_keys = DynamoDBDataKeys(dynamodb, properties["DataKeysTable"])
+            data_keys.insert_if_absent(make_data_key(properties, kms, now))
     except Exception as error:  # noqa: BLE001 - a stack waits for an answer until it times out
         return {**answer, "Status": "FAILED", "Reason": failure_code(error)}
     return {**answer, "Status": "SUCCESS"}
 
 
-def wrapped_key_item(
-    properties: Mapping[str, str], kms: KMSClient, now: datetime
-) -> dict[str, AttributeValueTypeDef]:
-    """Makes the data key `DataKeyId` under `KeyArn`: its row, as DynamoDB attribute values.
-
-    Raises `ClientError` if KMS refuses.
-    """
+def make_data_key(properties: Mapping[str, str], kms: KMSClient, now: datetime) -> WrappedDataKey:
+    """The data key `DataKeyId`, wrapped under `KeyArn`; raises `TransientError` if KMS refuses."""
     context = {"purpose": "fingerprint", "data_key_id": properties["DataKeyId"]}
-    wrapped_data_key = kms.generate_data_key_without_plaintext(
-        KeyId=properties["KeyArn"],
-        NumberOfBytes=FINGERPRINT_KEY_BYTES,
-        EncryptionContext=context,
-    )
-    return {
-        "data_key_id": {"S": properties["DataKeyId"]},
-        "wrapped_key": {"B": wrapped_data_key["CiphertextBlob"]},
-        "key_arn": {"S": properties["KeyArn"]},
-        "purpose": {"S": context["purpose"]},
-        "encryption_context": {"M": {name: {"S": value} for name, value in context.items()}},
-        "created_at": {"S": now.isoformat()},
-        "status": {"S": "active"},
-    }
-
-
-def insert_if_absent(
-    item: Mapping[str, AttributeValueTypeDef], table: str, dynamodb: DynamoDBClient
-) -> None:
-    """Inserts the row, or leaves the one that is there: an INSERT cannot overwrite.
-
-    Raises `ClientError` if DynamoDB refuses for another reason.
-    """
-    fields = ", ".join(f"'{name}': ?" for name in item)
-    try:
-        dynamodb.execute_statement(
-            Statement=f'INSERT INTO "{table}" VALUE {{{fields}}}', Parameters=list(item.values())
+    with translated("kms:GenerateDataKeyWithoutPlaintext"):
+        response = kms.generate_data_key_without_plaintext(
+            KeyId=properties["KeyArn"],
+            NumberOfBytes=FINGERPRINT_KEY_BYTES,
+            EncryptionContext=context,
         )
-    except ClientError as error:
-        # Also what our own insert gets, if its first reply was lost.
-        if error.response["Error"]["Code"] != "DuplicateItemException":
-            raise
+    return WrappedDataKey(
+        data_key_id=properties["DataKeyId"],
+        wrapped_key=response["CiphertextBlob"],
+        key_arn=properties["KeyArn"],
+        purpose="fingerprint",
+        encryption_context=context,
+        created_at=iso_time(now),
+    )
 
 
 def failure_code(error: Exception) -> str:
-    """What went wrong, without what an exception's text may carry: table names, ARNs, addresses."""
-    if isinstance(error, ClientError):
-        return f"{error.operation_name}: {error.response['Error']['Code']}"
+    """What went wrong, without what the text of others may carry: table names, ARNs, addresses."""
     return str(error) if isinstance(error, PantokError) else type(error).__name__
 
 

@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,6 +19,7 @@ from pipeline.errors import PermanentError
 from pipeline.readers.control_totals import ControlTotals
 from pipeline.readers.framing import (
     BLOCK_BYTES,
+    ByteSource,
     LineGrammar,
     QuotedGrammar,
     Utf8Stream,
@@ -36,7 +36,7 @@ _DATA_IN_HEADER = re.compile(r"\d(?:[ -]?\d){11}")
 
 
 def read_delimited(
-    stream: BinaryIO, layout: Layout, block_bytes: int = BLOCK_BYTES
+    stream: ByteSource, layout: Layout, block_bytes: int = BLOCK_BYTES
 ) -> Iterator[TextRecordBatch]:
     """The records of a file, block by block, in memory bounded by `block_bytes`.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterator
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from pipeline.errors import PermanentError
 
@@ -59,7 +59,7 @@ class Utf8Stream:
     `invalid_encoding` when a multi-byte encoding is broken for good.
     """
 
-    def __init__(self, stream: BinaryIO, encoding: str) -> None:
+    def __init__(self, stream: ByteSource, encoding: str) -> None:
         self._stream = stream
         self._decoder = (
             None

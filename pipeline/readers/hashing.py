@@ -7,7 +7,7 @@ import io
 from typing import BinaryIO
 
 
-class HashingReader(io.RawIOBase):
+class HashingReader:
     """Reads through, adding up size and SHA-256; `peek` looks ahead without consuming."""
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -15,10 +15,6 @@ class HashingReader(io.RawIOBase):
         self._ahead = b""
         self._digest = hashlib.sha256()
         self.size_bytes = 0
-
-    def readable(self) -> bool:
-        """True."""
-        return True
 
     def peek(self, size: int) -> bytes:
         """The next bytes, at most `size`, fewer only at the end."""

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import BinaryIO
 
 from pipeline.core.layouts import Layout
 from pipeline.readers.delimited import read_delimited
+from pipeline.readers.framing import ByteSource
 from pipeline.readers.records import TextRecordBatch
 
-READERS: Mapping[str, Callable[[BinaryIO, Layout], Iterator[TextRecordBatch]]] = {
+READERS: Mapping[str, Callable[[ByteSource, Layout], Iterator[TextRecordBatch]]] = {
     "delimited": read_delimited,
 }
 
 
-def read_record_batches(stream: BinaryIO, layout: Layout) -> Iterator[TextRecordBatch]:
+def read_record_batches(stream: ByteSource, layout: Layout) -> Iterator[TextRecordBatch]:
     """The records of a file in the format that its layout names, in bounded memory."""
     return READERS[layout.format.type](stream, layout)

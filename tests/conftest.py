@@ -1,0 +1,54 @@
+"""Fixtures that more than one suite needs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from pipeline.local import LocalStack, down, up
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED_DATA = ROOT.parent / "shared" / "data"
+
+settings.register_profile(
+    "pantok", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)
+settings.load_profile("pantok")
+
+# Nothing in these tests may reach a real account, whatever the caller's environment says.
+for name in [name for name in os.environ if name.startswith(("AWS_", "PANTOK_"))]:
+    del os.environ[name]
+os.environ |= {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Third-party files to try the product on; they are not part of the project."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("the third-party files are not here")
+    return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def sample_data() -> Path:
+    return ROOT / "sample_data"
+
+
+@pytest.fixture(scope="session")
+def local_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """The real template on the local engine, for this test process alone."""
+    state_dir = tmp_path_factory.mktemp("stack")
+    stack = up(state_dir, report=lambda _: None)
+    yield stack
+    down(state_dir, report=lambda _: None, keep_data=False)
