@@ -1,0 +1,155 @@
+"""The guard finds PANs where none may be."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.core.guard import (
+    KnownPans,
+    find_in_column,
+    find_pans,
+    redacted,
+    replaced,
+    unmatched_windows,
+)
+from pipeline.core.pans import passes_luhn
+from pipeline.samples.cards import synthetic_pans
+
+PAN = "4111111111111111"
+FAILS_LUHN = "4111111111111112"
+PANS = synthetic_pans(121, seed=5)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PAN,
+        f"paid with {PAN}, thanks",
+        "4111 1111 1111 1111",
+        "4111-1111-1111-1111",
+        "4111.1111.1111.1111",
+        "4111  1111  1111  1111",
+        f"id{PAN}x",
+        f";{PAN}=25121011234567890?",
+        f"000{PAN}",
+        f"2026 {PAN}",
+        f"{PAN} 12",
+    ],
+)
+def test_a_card_number_is_found_in(text: str) -> None:
+    hits = find_pans(text)
+    assert [hit.digits for hit in hits] == [PAN.encode()]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "1.197.201.2",
+        "192.168.100.200",
+        "2016-02-03T07:55:29Z",
+        "20260302101500",
+        "1764000000000",
+        "606100000001",
+        FAILS_LUHN,
+        "41111111111111111111",
+        "tok_f52jhzrikflpf3q74jjzl5mylk",
+        "+1 (555) 010-9999",
+        "1E+02",
+    ],
+)
+def test_no_card_number_is_seen_in(text: str) -> None:
+    assert find_pans(text) == []
+
+
+@pytest.mark.parametrize("pan", [pan for pan in PANS if len(pan) >= 13])
+def test_every_scheme_is_known(pan: str) -> None:
+    assert [hit.digits for hit in find_pans(f"<{pan}>")] == [pan.encode()]
+
+
+def test_a_pan_of_the_file_is_found_whatever_its_check_digit() -> None:
+    known = KnownPans([FAILS_LUHN.encode()])
+    assert [hit.digits for hit in find_pans(FAILS_LUHN, known, full=False)] == [FAILS_LUHN.encode()]
+
+
+def test_a_pan_of_the_file_is_found_inside_a_longer_number() -> None:
+    known = KnownPans([FAILS_LUHN.encode(), b"500000000009"])
+    for text in (f"99{FAILS_LUHN}7", "x500000000009", f"0{FAILS_LUHN[:8]}-{FAILS_LUHN[8:]}5"):
+        assert len(find_pans(text, known, full=False)) == 1
+
+
+def test_an_exempted_column_is_still_searched_for_pans_of_the_file() -> None:
+    column = pa.array([PAN, FAILS_LUHN, "x"])
+    assert find_in_column(column, KnownPans([FAILS_LUHN.encode()]), full=False).hits.keys() == {1}
+
+
+@given(st.sampled_from(PANS), st.text(max_size=20), st.text(max_size=20))
+def test_a_pan_of_the_file_never_gets_through(pan: str, before: str, after: str) -> None:
+    text = before + pan + after
+    hits = find_pans(text, KnownPans([pan.encode()]))
+    assert pan not in replaced(text, hits, lambda _: "")
+
+
+@given(st.text())
+def test_any_text_is_searched_without_an_error(text: str) -> None:
+    assert redacted(text) is not None
+
+
+@given(st.lists(st.sampled_from([*PANS, "12", "ab", " ", "-", "000"]), max_size=8))
+def test_hits_do_not_overlap_and_are_where_they_say(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    end = 0
+    for hit in find_pans(text, KnownPans([pan.encode() for pan in PANS])):
+        assert hit.start >= end
+        end = hit.end
+        digits = "".join(filter(str.isdigit, text[hit.start : hit.end]))
+        assert digits.encode() == hit.digits
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([1, int(PAN)], pa.int64()),
+        pa.array([None, -int(PAN)], pa.int64()),
+        pa.array([Decimal("1.00"), Decimal(PAN + ".00")], pa.decimal128(20, 2)),
+        pa.array([None, PAN], pa.string()),
+    ],
+)
+def test_numbers_are_searched_like_text(column: pa.Array) -> None:
+    assert find_in_column(column).hits.keys() == {1}
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([], pa.string()),
+        pa.array([None, None], pa.string()),
+        pa.array([1, 2], pa.int64()),
+        pa.array([None], pa.decimal128(20, 2)),
+        pa.array([True]),
+        pa.array(["short"]),
+    ],
+)
+def test_a_column_without_room_for_a_pan_has_no_suspects(column: pa.Array) -> None:
+    scan = find_in_column(column)
+    assert (scan.hits, scan.suspects) == ({}, 0)
+
+
+def test_redaction_leaves_the_rest_of_the_text() -> None:
+    assert redacted(f"card {PAN} declined") == "card [PAN removed] declined"
+
+
+def test_windows_leave_out_what_the_guard_stops_anyway() -> None:
+    column = pa.array([f"{PAN} and {FAILS_LUHN}"])
+    windows = unmatched_windows(column, KnownPans([]), {16}, full=True)
+    assert windows == [FAILS_LUHN.encode()]
+
+
+def test_a_hit_does_not_show_its_digits() -> None:
+    assert PAN not in repr(find_pans(PAN))
+    assert not passes_luhn(FAILS_LUHN.encode())
