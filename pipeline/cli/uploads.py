@@ -27,7 +27,8 @@ from pipeline.errors import TransientError
 from pipeline.model import Upload
 
 POLL_SECONDS = 0.3
-_TRANSFER = TransferConfig(multipart_threshold=64 * 1024 * 1024, use_threads=True)
+# One request up to S3's limit: an upload in parts would need kms:Decrypt on the quarantine key.
+_TRANSFER = TransferConfig(multipart_threshold=5 * 1024**3)
 
 EXAMPLES = """Examples:
 

@@ -1,0 +1,299 @@
+"""Who may do what: principals, wildcards, and the matrix of roles and resources."""
+
+from collections.abc import Iterator
+
+from tests.policies import (
+    DYNAMODB_ACTIONS,
+    KMS_ACTIONS,
+    S3_OBJECT_ACTIONS,
+    Statement,
+    allows,
+    as_list,
+    condition_values,
+    covers_action,
+    covers_resource,
+    denies,
+    granted,
+    principals,
+    statements,
+)
+from tests.template import ACCOUNT, REGION, Template
+
+POLICY_DOCUMENTS = {
+    "AWS::IAM::ManagedPolicy": "PolicyDocument",
+    "AWS::IAM::Policy": "PolicyDocument",
+    "AWS::IAM::Role": "AssumeRolePolicyDocument",
+    "AWS::KMS::Key": "KeyPolicy",
+    "AWS::S3::BucketPolicy": "PolicyDocument",
+    "AWS::SQS::QueuePolicy": "PolicyDocument",
+}
+IDENTITY_POLICY_TYPES = ("AWS::IAM::ManagedPolicy", "AWS::IAM::Policy", "AWS::IAM::RolePolicy")
+INLINE_POLICY_LIMIT_CHARACTERS = 10_240  # IAM quotas: all inline policies of a role, no spaces
+
+# (policy, Sid) → why it cannot be narrower.
+UNAVOIDABLE_WILDCARDS = {
+    ("WorkerPolicy", "Trace"): "X-Ray offers no resource for the two actions that write traces"
+}
+
+TABLE_ACCESS = {
+    ("WorkerRole", "VaultTable"): {"PartiQLInsert"},
+    ("WorkerRole", "FingerprintsTable"): {"PartiQLInsert", "BatchGetItem", "GetItem"},
+    ("WorkerRole", "DataKeysTable"): {"PartiQLInsert", "GetItem"},
+    ("WorkerRole", "JobsTable"): {"GetItem", "PutItem", "Query", "UpdateItem"},
+    ("KeySetupRole", "DataKeysTable"): {"PartiQLInsert"},
+    ("DetokenizeRole", "VaultTable"): {"BatchGetItem", "GetItem"},
+    ("DetokenizeRole", "DataKeysTable"): {"GetItem"},
+    ("KeyRotationRole", "DataKeysTable"): {"GetItem", "Query", "Scan", "UpdateItem"},
+}
+KEY_ACCESS = {
+    ("WorkerRole", "VaultKey"): {"GenerateDataKey"},
+    ("WorkerRole", "FingerprintKey"): {"Decrypt"},
+    ("WorkerRole", "QuarantineKey"): {"Decrypt", "GenerateDataKey"},
+    ("WorkerRole", "TokenizedKey"): {"Decrypt", "GenerateDataKey"},
+    ("WorkerRole", "QueueKey"): {"Decrypt", "GenerateDataKey"},
+    ("WorkerRole", "TablesKey"): {"Decrypt"},
+    ("KeySetupRole", "FingerprintKey"): {"GenerateDataKeyWithoutPlaintext"},
+    ("KeySetupRole", "TablesKey"): {"Decrypt"},
+    ("DetokenizeRole", "VaultKey"): {"Decrypt"},
+    ("DetokenizeRole", "TablesKey"): {"Decrypt"},
+    ("KeyRotationRole", "VaultKey"): {"DescribeKey", "ReEncryptFrom", "ReEncryptTo"},
+    ("KeyRotationRole", "TablesKey"): {"Decrypt"},
+}
+WRITING = {"AbortMultipartUpload", "PutObject"}
+OBJECT_ACCESS = {
+    ("WorkerRole", "QuarantineBucket", "incoming/auto/file"): {
+        *("GetObject", "GetObjectVersion"),
+        *("PutObjectTagging", "PutObjectVersionTagging"),
+    },
+    ("WorkerRole", "QuarantineBucket", "layouts/acquirer.toml"): {"GetObject", "GetObjectVersion"},
+    ("WorkerRole", "QuarantineBucket", "rejects/job/part"): WRITING,
+    ("WorkerRole", "TokenizedBucket", "data/layout=auto/part"): {"GetObject", *WRITING},
+    ("WorkerRole", "TokenizedBucket", "receipts/job.json"): {"GetObject", *WRITING},
+    ("WorkerRole", "TokenizedBucket", "_staging/job/part"): {
+        *("DeleteObject", "GetObject"),
+        *WRITING,
+    },
+}
+OBJECT_KEYS = sorted({key for _, _, key in OBJECT_ACCESS} | {"elsewhere"})
+
+
+def policies(template: Template) -> Iterator[tuple[str, Statement]]:
+    """(logical id, statement) of every policy in the template, trust policies included."""
+    for logical_id, resource in template.resources.items():
+        properties = resource.get("Properties", {})
+        document = properties.get(POLICY_DOCUMENTS.get(resource["Type"], ""), {})
+        inline = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
+        for policy in [document, *inline]:
+            yield from ((logical_id, statement) for statement in statements(policy))
+
+
+def identity_statements(template: Template, role: str) -> list[Statement]:
+    """Everything that IAM attaches to the role, wherever the template says so."""
+    documents = [
+        policy["PolicyDocument"] for policy in template.properties(role).get("Policies", [])
+    ]
+    for properties in template.of_type(*IDENTITY_POLICY_TYPES).values():
+        if role in as_list(properties.get("Roles", properties.get("RoleName"))):
+            documents.append(properties["PolicyDocument"])
+    return [statement for document in documents for statement in statements(document)]
+
+
+def difference(whom: str, found: set[str], expected: set[str]) -> list[str]:
+    return [f"{whom} may {action}" for action in sorted(found - expected)] + [
+        f"{whom} may not {action}" for action in sorted(expected - found)
+    ]
+
+
+def check_nobody_is_everybody(template: Template) -> list[str]:
+    return [
+        f"{logical_id} {statement.get('Sid')}: Allow for everybody"
+        for logical_id, statement in policies(template)
+        if allows(statement) and any("*" in str(name) for name in principals(statement))
+    ]
+
+
+def check_wildcards_have_a_reason(template: Template) -> list[str]:
+    findings = []
+    for logical_id, statement in policies(template):
+        if not allows(statement) or (logical_id, statement.get("Sid")) in UNAVOIDABLE_WILDCARDS:
+            continue
+        where = f"{logical_id} {statement.get('Sid')}"
+        if "NotAction" in statement or "NotResource" in statement:
+            findings.append(f"{where}: allows whatever it does not name")
+        for action in as_list(statement.get("Action")):
+            if "*" in action or "?" in action:
+                findings.append(f"{where}: action {action}")
+        if template.resources[logical_id]["Type"] == "AWS::KMS::Key":
+            continue  # "*" in a key policy is the key itself
+        for resource in as_list(statement.get("Resource")):
+            if not is_narrow(resource):
+                findings.append(f"{where}: resource {resource}")
+    return findings
+
+
+def is_narrow(arn: str) -> bool:
+    """One wildcard at the end: of an object key with a prefix, or of a log group's streams."""
+    head, star, tail = arn.partition("*")
+    if not star:
+        return "?" not in arn
+    bucket, slash, prefix = head.removeprefix("arn:aws:s3:::").partition("/")
+    is_object_prefix = head.startswith("arn:aws:s3:::") and bool(bucket and slash and prefix)
+    return not tail and (is_object_prefix or (":log-group:/" in head and head.endswith(":")))
+
+
+def check_roles_are_written_out_here(template: Template) -> list[str]:
+    declared = {
+        name for name, r in template.raw["Resources"].items() if r["Type"] == "AWS::IAM::Role"
+    }
+    findings = [f"SAM made {role}" for role in template.of_type("AWS::IAM::Role").keys() - declared]
+    for role, properties in template.of_type("AWS::IAM::Role").items():
+        if properties.get("ManagedPolicyArns"):
+            findings.append(f"{role}: a managed policy, which others change")
+    return findings
+
+
+def check_roles_are_assumed_by_those_meant_alone(template: Template) -> list[str]:
+    findings = []
+    for role, properties in template.of_type("AWS::IAM::Role").items():
+        for statement in statements(properties["AssumeRolePolicyDocument"]):
+            if role == "KeyRotationRole":
+                expected = {f"arn:aws:iam::{ACCOUNT}:root"}
+                if condition_values(statement, "Bool", "aws:MultiFactorAuthPresent") != ["true"]:
+                    findings.append(f"{role}: no second factor")
+            else:
+                expected = {"lambda.amazonaws.com"}
+            if principals(statement) != expected:
+                findings.append(f"{role}: assumed by {principals(statement)}")
+            if as_list(statement.get("Action")) != ["sts:AssumeRole"]:
+                findings.append(f"{role}: {statement.get('Action')}")
+    return findings
+
+
+def check_policies_fit_into_their_roles(template: Template) -> list[str]:
+    findings = []
+    for role in template.of_type("AWS::IAM::Role"):
+        characters = len("".join(str(identity_statements(template, role)).split()))
+        if characters > INLINE_POLICY_LIMIT_CHARACTERS:
+            findings.append(f"{role}: {characters} characters of policy")
+    return findings
+
+
+def check_tables_are_used_as_the_matrix_says(template: Template) -> list[str]:
+    findings = []
+    for role in template.of_type("AWS::IAM::Role"):
+        policy = identity_statements(template, role)
+        for table in template.of_type("AWS::DynamoDB::Table"):
+            found = granted(policy, DYNAMODB_ACTIONS, template.arn(table))
+            found |= granted(policy, DYNAMODB_ACTIONS, f"{template.arn(table)}/index/any")
+            expected = {f"dynamodb:{name}" for name in TABLE_ACCESS.get((role, table), ())}
+            findings += difference(f"{role} on {table}", found, expected)
+    return findings
+
+
+def check_the_worker_is_denied_all_but_adding_to_the_vault(template: Template) -> list[str]:
+    policy = identity_statements(template, "WorkerRole")
+    vault = template.arn("VaultTable")
+    undenied = {
+        action
+        for action in DYNAMODB_ACTIONS
+        for arn in (vault, f"{vault}/index/any", f"{vault}/stream/any")
+        if not denies(policy, action, arn)
+    }
+    return difference("WorkerRole on VaultTable, if allowed,", undenied, {"dynamodb:PartiQLInsert"})
+
+
+def check_the_worker_reads_no_wrapped_vault_keys(template: Template) -> list[str]:
+    findings = []
+    for statement in identity_statements(template, "WorkerRole"):
+        reads = covers_action(statement, "dynamodb:GetItem")
+        if not allows(statement) or not reads:
+            continue
+        if not covers_resource(statement, template.arn("DataKeysTable")):
+            continue
+        leading = "dynamodb:LeadingKeys"
+        if condition_values(statement, "ForAllValues:StringLike", leading) != ["fingerprint-*"]:
+            findings.append("any data key")
+        if condition_values(statement, "Null", leading) != ["false"]:
+            findings.append("a request without leading keys meets ForAllValues")
+    return findings
+
+
+def check_rotation_changes_wrapped_keys_alone(template: Template) -> list[str]:
+    findings = []
+    for statement in identity_statements(template, "KeyRotationRole"):
+        if not allows(statement) or not covers_action(statement, "dynamodb:UpdateItem"):
+            continue
+        attributes = "dynamodb:Attributes"
+        named = condition_values(statement, "ForAllValues:StringEquals", attributes)
+        if set(named) != {"data_key_id", "wrapped_key"}:
+            findings.append(f"rotation may change {named}")
+        if condition_values(statement, "Null", attributes) != ["false"]:
+            findings.append("an update without attributes meets ForAllValues")
+        returned = condition_values(statement, "StringEqualsIfExists", "dynamodb:ReturnValues")
+        if not returned or "ALL_OLD" in returned or "ALL_NEW" in returned:
+            findings.append("an update may return the whole item")
+    return findings
+
+
+def check_keys_are_used_as_the_matrix_says(template: Template) -> list[str]:
+    findings = []
+    for role in template.of_type("AWS::IAM::Role"):
+        policy = identity_statements(template, role)
+        for key in template.of_type("AWS::KMS::Key"):
+            found = granted(policy, KMS_ACTIONS, template.arn(key))
+            expected = {f"kms:{name}" for name in KEY_ACCESS.get((role, key), ())}
+            findings += difference(f"{role} on {key}, by IAM,", found, expected)
+    return findings
+
+
+def check_storage_keys_are_used_through_their_service_alone(template: Template) -> list[str]:
+    services = {"Quarantine": "s3", "Tokenized": "s3", "Queue": "sqs", "Tables": "dynamodb"}
+    findings = []
+    for role in template.of_type("AWS::IAM::Role"):
+        for statement in identity_statements(template, role):
+            for key, service in services.items():
+                if not allows(statement) or not covers_action(statement, "kms:Decrypt"):
+                    continue
+                if not covers_resource(statement, template.arn(f"{key}Key")):
+                    continue
+                via = condition_values(statement, "StringEquals", "kms:ViaService")
+                if via != [f"{service}.{REGION}.amazonaws.com"]:
+                    findings.append(f"{role} {statement.get('Sid')}: {key}Key via {via}")
+    return findings
+
+
+def check_objects_are_used_as_the_matrix_says(template: Template) -> list[str]:
+    findings = []
+    for role in template.of_type("AWS::IAM::Role"):
+        policy = identity_statements(template, role)
+        for bucket in template.of_type("AWS::S3::Bucket"):
+            for key in OBJECT_KEYS:
+                found = granted(policy, S3_OBJECT_ACTIONS, f"{template.arn(bucket)}/{key}")
+                expected = {f"s3:{name}" for name in OBJECT_ACCESS.get((role, bucket, key), ())}
+                findings += difference(f"{role} on {bucket}/{key}", found, expected)
+    return findings
+
+
+def check_buckets_are_listed_below_known_prefixes(template: Template) -> list[str]:
+    findings = []
+    for role in template.of_type("AWS::IAM::Role"):
+        for statement in identity_statements(template, role):
+            if not allows(statement) or not covers_action(statement, "s3:ListBucket"):
+                continue
+            prefixes = condition_values(statement, "StringLikeIfExists", "s3:prefix")
+            if not prefixes or "*" in prefixes:
+                findings.append(f"{role} {statement.get('Sid')}: lists a whole bucket")
+    return findings
+
+
+def check_functions_write_their_own_log_alone(template: Template) -> list[str]:
+    groups = {"WorkerRole": "WorkerLogGroup", "KeySetupRole": "KeySetupLogGroup"}
+    findings = []
+    for role in template.of_type("AWS::IAM::Role"):
+        for statement in identity_statements(template, role):
+            if not allows(statement) or not covers_action(statement, "logs:PutLogEvents"):
+                continue
+            own = [template.arn(groups[role])] if role in groups else []
+            if as_list(statement.get("Resource")) != own:
+                findings.append(f"{role} {statement.get('Sid')}: {statement.get('Resource')}")
+    return findings

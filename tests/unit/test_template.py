@@ -1,0 +1,60 @@
+"""The template holds to every check, and every check notices what it is for."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from tests.policies import principals
+from tests.template import UPLOADER_ARN, Template, load
+from tests.template_checks import CHECKS, Check
+from tests.template_checks.access import policies
+from tests.template_mutants import MUTANTS, Breakage
+
+
+@pytest.fixture(scope="module")
+def raw() -> dict[str, Any]:
+    return load()
+
+
+@pytest.fixture(scope="module")
+def template(raw: dict[str, Any]) -> Template:
+    return Template(raw)
+
+
+def sentence(check: Check) -> str:
+    return check.__name__.removeprefix("check_").replace("_", " ")
+
+
+def breakages() -> list[Any]:
+    return [
+        pytest.param(check, breakage, id=f"{sentence(check)}: {what}")
+        for check, mutants in MUTANTS.items()
+        for what, breakage in mutants
+    ]
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=sentence)
+def test_the_template_holds(check: Check, template: Template) -> None:
+    assert check(template) == []
+
+
+@pytest.mark.parametrize(("check", "breakage"), breakages())
+def test_a_broken_template_is_noticed(
+    check: Check, breakage: Breakage, raw: dict[str, Any]
+) -> None:
+    broken = copy.deepcopy(raw)
+    breakage(broken)
+    assert broken != raw
+    assert check(Template(broken)) != []
+
+
+def test_without_uploaders_nobody_is_let_in_for_them(raw: dict[str, Any]) -> None:
+    template = Template(raw, parameter_values={})
+    named = {name for _, statement in policies(template) for name in principals(statement)}
+    assert not named & {"", UPLOADER_ARN}
+    assert not any("Uploaders" in statement.get("Sid", "") for _, statement in policies(template))
+
+
+def test_every_check_has_been_seen_to_fail() -> None:
+    assert set(CHECKS) == MUTANTS.keys()
