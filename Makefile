@@ -20,10 +20,11 @@ types: $(STAMP)
 	$(BIN)/mypy
 
 unit: $(STAMP)
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
+ARCHITECTURE ?= arm64
 package: $(STAMP)
-	$(BIN)/python infra/build.py
+	$(BIN)/python infra/build.py --architecture $(ARCHITECTURE)
 
 $(STAMP): constraints.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'

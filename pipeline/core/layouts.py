@@ -31,6 +31,10 @@ MAX_DECIMAL_PRECISION = 38  # Arrow decimal128
 _NAME = r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$"
 _DECIMAL = re.compile(r"decimal\(\s*(\d{1,2})\s*,\s*(\d{1,2})\s*\)")
 _SIMPLE_TYPES = ("string", "integer", "date", "timestamp", "boolean")
+_DIRECTIVE = re.compile(r"%(.?)", re.DOTALL)
+_DAY_DIRECTIVES = frozenset("YymbBdjaA%")  # those that Arrow and Python read alike
+_TIME_DIRECTIVES = _DAY_DIRECTIVES | frozenset("HIMSpz")
+_ESCAPING_CODECS = frozenset({"idna", "punycode", "raw-unicode-escape", "unicode-escape"})
 
 
 class _Strict(BaseModel):
@@ -80,9 +84,21 @@ class Column(_Strict):
         stray = sorted(self.model_fields_set - allowed)
         if stray:
             raise ValueError(f"{', '.join(stray)} cannot be set for role {self.role}")
-        if self.format and self.type.kind not in ("date", "timestamp"):
-            raise ValueError("format belongs to the types date and timestamp")
+        if self.format:
+            _check_date_format(self.format, self.type.kind)
         return self
+
+
+def _check_date_format(text: str, kind: str) -> None:
+    if kind not in ("date", "timestamp"):
+        raise ValueError("format belongs to the types date and timestamp")
+    directives = set(_DIRECTIVE.findall(text))
+    allowed = _DAY_DIRECTIVES if kind == "date" else _TIME_DIRECTIVES
+    if not directives <= allowed:
+        raise ValueError(f"format of a {kind} can only hold %{' %'.join(sorted(allowed))}")
+    has_day = "j" in directives or ("d" in directives and directives & {"m", "b", "B"})
+    if not (has_day and directives & {"Y", "y"}):
+        raise ValueError("format needs a year, a month and a day")
 
 
 class Format(_Strict):
@@ -101,15 +117,15 @@ class Format(_Strict):
     @field_validator("quote", "escape")
     @classmethod
     def _is_one_ascii_character_or_none(cls, text: str) -> str:
-        if len(text) > 1 or not text.isascii() or text in ("\r", "\n"):
+        if len(text) > 1 or not text.isascii() or text in ("\0", "\r", "\n"):
             raise ValueError("must be one ASCII character, or empty for none")
         return text
 
     @field_validator("delimiter")
     @classmethod
     def _is_not_a_line_end(cls, text: str) -> str:
-        if set(text) & {"\r", "\n"}:
-            raise ValueError("cannot hold a line end")
+        if set(text) & {"\0", "\r", "\n"}:
+            raise ValueError("cannot hold a line end or a null character")
         return text
 
     @field_validator("encoding")
@@ -119,8 +135,8 @@ class Format(_Strict):
             info = codecs.lookup(name)
         except (LookupError, ValueError):
             raise ValueError("is not an encoding that Python knows") from None
-        if not info._is_text_encoding:
-            raise ValueError("is not a text encoding")
+        if not info._is_text_encoding or info.name in _ESCAPING_CODECS:
+            raise ValueError("is not an encoding of text files")
         return info.name
 
     @model_validator(mode="after")
@@ -133,10 +149,12 @@ class Format(_Strict):
             raise ValueError("fields names a column twice")
         if self.quote and self.quote in self.delimiter:
             raise ValueError("quote and delimiter must differ")
+        if self.escape and self.escape in (self.quote, *self.delimiter):
+            raise ValueError("escape must differ from quote and delimiter")
         if self.embedded_newlines and not self.quote:
             raise ValueError("embedded_newlines needs a quote character")
-        if self.quote and not self.has_plain_delimiter:
-            raise ValueError("a delimiter of several characters needs quote = ''")
+        if (self.quote or self.escape) and not self.has_plain_delimiter:
+            raise ValueError("a delimiter that is not one ASCII character needs quote = ''")
         return self
 
     @property

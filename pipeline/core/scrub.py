@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,6 +15,7 @@ MAX_INTEGER_DIGITS = 18  # what int64 always holds
 
 _ISO_DATE = r"^\d{4}-\d{2}-\d{2}$"
 _ISO_TIMESTAMP = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?\d{2})?$"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TRUE = ("true", "t", "yes", "y", "1")
 _FALSE = ("false", "f", "no", "n", "0")
 
@@ -53,13 +54,13 @@ def _typed(cells: pa.Array, column: Column) -> pa.Array:
     target = arrow_type(column.type)
     match column.type.kind:
         case "integer":
-            return _only(cells, rf"^[+-]?\d{{1,{MAX_INTEGER_DIGITS}}}$", strip="+").cast(target)
+            return _only(cells, rf"^[+-]?0*\d{{1,{MAX_INTEGER_DIGITS}}}$", strip="+").cast(target)
         case "decimal":
-            return _only(cells, _decimal_pattern(column.type), strip="+").cast(target)
+            return _cast_or_null(_only(cells, _decimal_pattern(column.type), strip="+"), target)
         case "date":
-            return _date(cells, column.format).cast(target)
+            return _within_calendar(_date(cells, column.format)).cast(target)
         case "timestamp":
-            return _timestamp(cells, column.format)
+            return _within_calendar(_timestamp(cells, column.format))
         case "boolean":
             return _boolean(cells)
         case _:
@@ -102,19 +103,44 @@ def _strptime(cells: pa.Array, date_format: str) -> pa.Array:
 
 
 def _rolled_over(cells: pa.Array, moments: pa.Array, date_format: str) -> pa.Array:
-    """Which cells name a day that their month has not; Arrow makes the next month of those."""
-    may_be = pc.less_equal(pc.day(moments), 3)  # the 29th, 30th or 31st of a shorter month
-    suspects = cells.filter(may_be).unique().to_pylist()
-    wrong = [cell for cell in suspects if not _is_real_date(cell, date_format)]
+    """Which cells name a day that their month or year has not, or a year of too few digits.
+
+    Arrow makes a later day, or a year of antiquity, of those.
+    """
+    day = pc.day(moments)
+    may_be = pc.or_(
+        pc.less_equal(day, 3),  # the 29th, 30th or 31st of a shorter month
+        pc.less(pc.year(moments), 1000),
+    )
+    if moments.type.tz is not None:  # the offset may have moved it by a day
+        may_be = pc.or_(may_be, pc.or_(pc.equal(day, 4), pc.greater_equal(day, 28)))
+    suspects = set(
+        zip(
+            cells.filter(may_be).to_pylist(),
+            moments.filter(may_be).cast(pa.int64()).to_pylist(),
+            strict=True,
+        )
+    )
+    wrong = [cell for cell, us in suspects if _microseconds(cell, date_format) != us]
     return pc.is_in(cells, value_set=pa.array(wrong, pa.string()))
 
 
-def _is_real_date(cell: str, date_format: str) -> bool:
+def _microseconds(cell: str, date_format: str) -> int | None:
+    """The moment since 1970 as Python reads it; None where it finds none."""
     try:
-        datetime.strptime(cell, date_format)
+        moment = datetime.strptime(cell, date_format)
     except ValueError:
-        return False
-    return True
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def _within_calendar(moments: pa.Array) -> pa.Array:
+    """The moments, less those outside the years 1 to 9999, which few programs can read."""
+    years = pc.year(moments)
+    known = pc.and_(pc.greater_equal(years, 1), pc.less_equal(years, 9999))
+    return pc.if_else(known, moments, pa.scalar(None, moments.type))
 
 
 def _cast_or_null(cells: pa.Array, target: pa.DataType) -> pa.Array:
@@ -122,14 +148,14 @@ def _cast_or_null(cells: pa.Array, target: pa.DataType) -> pa.Array:
     try:
         return cells.cast(target)
     except pa.ArrowInvalid:
-        return pa.array([_one_cast(cell, target) for cell in cells], target)
+        return pa.concat_arrays([_one_cast(cells.slice(at, 1), target) for at in range(len(cells))])
 
 
-def _one_cast(cell: pa.Scalar, target: pa.DataType) -> object:
+def _one_cast(cell: pa.Array, target: pa.DataType) -> pa.Array:
     try:
-        return cell.cast(target).as_py()
+        return cell.cast(target)
     except pa.ArrowInvalid:
-        return None
+        return pa.nulls(1, target)
 
 
 def _boolean(cells: pa.Array) -> pa.Array:
