@@ -18,6 +18,7 @@ from pipeline.cli.query import run_query
 from pipeline.cli.session import Deployment
 from pipeline.cli.uploads import put_files, wait_for_receipts
 from pipeline.errors import PermanentError
+from pipeline.local import down, up
 
 STATE_DIR = Path(".pantok") / "demo"
 SAMPLES = Path(__file__).resolve().parents[2] / "sample_data"
@@ -37,7 +38,9 @@ WHERE layout = 'acquirer-pipe' AND card_number_token IN (
 
 
 def demo(
-    keep: Annotated[bool, typer.Option(help="Leave the stack up, to look around.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave the stack up, to look around.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Shows the product: upload, receipts, a query, a failure repaired and replayed."""
@@ -55,8 +58,6 @@ def demo(
 
 @contextmanager
 def _stack(*, keep: bool) -> Iterator[Deployment]:
-    from pipeline.local import down, up  # noqa: PLC0415 - an optional extra
-
     down(STATE_DIR, report=say, keep_data=False)
     stack = up(STATE_DIR, report=say)
     try:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pipeline.aws.sqs_queue import DeadLetter
-from pipeline.cli.output import JsonFlag, StackOption, facts, print_json, say, table
+from pipeline.cli.output import JsonFlag, StackOption, examples, facts, print_json, say, table
 from pipeline.cli.session import deployment
 from pipeline.errors import PermanentError
 
@@ -20,7 +20,9 @@ app = typer.Typer(
 ReasonOption = Annotated[str | None, typer.Option(help="Only letters with this reason.")]
 
 
-@app.command("list")
+@app.command(
+    "list", epilog=examples("pantok dlq list", "pantok dlq list --reason unknown_layout --json")
+)
 def list_letters(
     reason: ReasonOption = None, as_json: JsonFlag = False, stack: StackOption = None
 ) -> None:
@@ -49,7 +51,7 @@ def list_letters(
         say("`pantok dlq show ID` says more; repair the cause, then `pantok dlq replay ID`.")
 
 
-@app.command()
+@app.command(epilog=examples("pantok dlq show f2169e48"))
 def show(
     letter_id: Annotated[str, typer.Argument(metavar="ID", help="As `pantok dlq list` shows it.")],
     as_json: JsonFlag = False,
@@ -79,7 +81,11 @@ def show(
 
 
 @app.command(
-    epilog="Examples:\n\n  pantok dlq replay 0d4c…\n\n  pantok dlq replay --reason unknown_layout"
+    epilog=examples(
+        "pantok dlq replay f2169e48",
+        "pantok dlq replay --reason unknown_layout",
+        "pantok dlq replay --all",
+    )
 )
 def replay(
     letter_ids: Annotated[list[str] | None, typer.Argument(metavar="ID…")] = None,

@@ -8,16 +8,14 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.output import JsonFlag, print_json, progress_bar, say
+from pipeline.cli.output import JsonFlag, examples, print_json, progress_bar, say
 from pipeline.samples.generate import GENERATED_LAYOUTS
 from pipeline.samples.generate import generate as write_file
 
-EXAMPLES = """Examples:
-
-  pantok generate --rows 100000 --cards 25000 --seed 7 -o settlement.csv
-
-  pantok generate --rows 500 --layout acquirer-pipe > day.txt
-"""
+EXAMPLES = examples(
+    "pantok generate --rows 100000 --cards 25000 --seed 7 -o settlement.csv",
+    "pantok generate --rows 500 --layout acquirer-pipe > day.txt",
+)
 
 
 def generate(

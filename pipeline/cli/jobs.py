@@ -26,7 +26,7 @@ _OPEN = ("running", "waiting", "publishing")
 
 def jobs(
     watch: Annotated[
-        bool, typer.Option(help="Show again every second until all are done.")
+        bool, typer.Option("--watch", help="Show again every second until all are done.")
     ] = False,
     limit: Annotated[int, typer.Option(min=1, help="How many to show, newest first.")] = SHOWN_JOBS,
     as_json: JsonFlag = False,

@@ -9,14 +9,14 @@ import typer
 
 from pipeline.aws.faults import translated
 from pipeline.aws.layout_catalogue import built_in_layout, built_in_names
-from pipeline.cli.output import JsonFlag, StackOption, print_json, screen, table
+from pipeline.cli.output import JsonFlag, StackOption, examples, print_json, screen, table
 from pipeline.cli.session import Deployment, deployment
 from pipeline.core.layouts import Layout, parse_layout
 
 app = typer.Typer(help="Layouts: how files are read.", no_args_is_help=True)
 
 
-@app.command("list")
+@app.command("list", epilog=examples("pantok layouts list"))
 def list_layouts(as_json: JsonFlag = False) -> None:
     """Lists the layouts that ship with the product."""
     documents = [(name, built_in_layout(name) or b"") for name in built_in_names()]
@@ -28,7 +28,7 @@ def list_layouts(as_json: JsonFlag = False) -> None:
         table("built-in layouts", ("name", "description", "PAN columns"), rows)
 
 
-@app.command(epilog="Example:\n\n  pantok layouts add sample_data/layouts/acme.toml")
+@app.command(epilog=examples("pantok layouts add sample_data/layouts/acme.toml"))
 def add(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="NAME.toml")],
     as_json: JsonFlag = False,

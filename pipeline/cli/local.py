@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.output import JsonFlag, facts, print_json, say, screen
+from pipeline.cli.output import JsonFlag, examples, facts, print_json, say, screen
 from pipeline.local import LocalStack, default_state_dir
 from pipeline.local import down as end_stack
 from pipeline.local import status as look_at_stack
@@ -17,7 +17,7 @@ app = typer.Typer(
 )
 
 
-@app.command()
+@app.command(epilog=examples("pantok local up"))
 def up(as_json: JsonFlag = False) -> None:
     """Starts the local stack and deploys the template; harmless when it runs."""
     stack = start_stack(default_state_dir(), report=say)
@@ -27,7 +27,7 @@ def up(as_json: JsonFlag = False) -> None:
         facts("local stack", {"endpoint": stack.endpoint_url, **stack.outputs})
 
 
-@app.command()
+@app.command(epilog=examples("pantok local down", "pantok local down --discard"))
 def down(
     discard: Annotated[
         bool, typer.Option("--discard", help="Forget the data too, instead of keeping it.")
@@ -42,7 +42,7 @@ def down(
         screen.print("stopped" if stopped.was_running else "it was not running")
 
 
-@app.command()
+@app.command(epilog=examples("pantok local status", "pantok local status --json"))
 def status(as_json: JsonFlag = False) -> None:
     """Says whether the local stack runs, and how its services are."""
     found = look_at_stack(default_state_dir())

@@ -9,9 +9,10 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from pipeline import __version__
-from pipeline.cli import demo, dlq, generate, jobs, layouts, query, uploads
-from pipeline.cli.output import say
+from pipeline.cli import demo, dlq, generate, jobs, layouts, local, query, uploads
+from pipeline.cli.output import examples, say
 from pipeline.errors import LayoutError, PantokError
+from pipeline.local import LocalStackError
 
 app = typer.Typer(
     name="pantok",
@@ -19,7 +20,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # its tracebacks print local variables
     rich_markup_mode=None,
-    epilog="Begin with: pantok demo",
+    epilog=examples("pantok demo", "pantok upload settlement.csv --layout card-present --wait"),
 )
 
 
@@ -39,28 +40,23 @@ def _options(
 
 
 app.command(epilog=uploads.EXAMPLES)(uploads.upload)
-app.command()(jobs.jobs)
-app.command()(jobs.receipt)
+app.command(epilog=examples("pantok jobs --watch", "pantok jobs --limit 5 --json"))(jobs.jobs)
+app.command(epilog=examples("pantok receipt job_6tok5sahhchio7bet4erbxqbfi"))(jobs.receipt)
 app.command(epilog=query.EXAMPLES)(query.query)
 app.command(epilog=generate.EXAMPLES)(generate.generate)
-app.command()(demo.demo)
+app.command(epilog=examples("pantok demo", "pantok demo --keep"))(demo.demo)
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(layouts.app, name="layouts")
-try:
-    from pipeline.cli import local
-except ImportError:  # the extra `local` is not installed
-    local = None  # type: ignore[assignment]
-else:
-    app.add_typer(local.app, name="local")
+app.add_typer(local.app, name="local")
 
 
 def main() -> None:
     """Runs a command; 0 done, 1 failed, 2 wrong usage."""
     try:
-        app()
+        app(prog_name="pantok")
     except LayoutError as error:
         _complain("\n  ".join(["the layout cannot be used:", *error.mistakes]))
-    except PantokError as error:
+    except (PantokError, LocalStackError) as error:
         _complain(str(error))
     except ClientError as error:
         _complain(f"AWS refused {error.operation_name}: {error.response['Error']['Code']}")

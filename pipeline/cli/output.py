@@ -33,6 +33,11 @@ screen = Console(width=None if sys.stdout.isatty() else WIDTH_OF_FILES)
 messages = Console(stderr=True)
 
 
+def examples(*lines: str) -> str:
+    """The end of a command's help, kept as it is written."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
 def print_json(document: object) -> None:
     """One JSON document on stdout."""
     typer.echo(json.dumps(document, indent=2, default=_as_json, ensure_ascii=False))

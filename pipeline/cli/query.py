@@ -11,19 +11,17 @@ import pyarrow.fs
 import typer
 
 from pipeline.aws.faults import translated
-from pipeline.cli.output import JsonFlag, StackOption, print_json, say, table
+from pipeline.cli.output import JsonFlag, StackOption, examples, print_json, say, table
 from pipeline.cli.session import Deployment, deployment
 from pipeline.errors import PermanentError
 
 SHOWN_ROWS = 100
 
-EXAMPLES = """Examples:
-
-  pantok query "SELECT layout, count(*) FROM tokenized GROUP BY layout"
-
-  pantok query --layout card-present "SELECT card_number_token, sum(amount) AS spend
-  FROM tokenized GROUP BY 1 ORDER BY 2 DESC LIMIT 5"
-"""
+EXAMPLES = examples(
+    'pantok query "SELECT layout, count(*) FROM tokenized GROUP BY layout"',
+    'pantok query --layout card-present "SELECT card_number_token, sum(amount)',
+    '    FROM tokenized GROUP BY 1 ORDER BY 2 DESC LIMIT 5"',
+)
 
 
 def query(

@@ -15,6 +15,7 @@ from pipeline.aws.dynamodb_ledger import DynamoDBLedger
 from pipeline.aws.s3_objects import S3Tokenized
 from pipeline.aws.sqs_queue import SQSDeadLetterOffice
 from pipeline.errors import PermanentError
+from pipeline.local import default_state_dir, find
 
 STACK_VARIABLE = "PANTOK_STACK"
 
@@ -69,10 +70,6 @@ def deployment(stack_name: str | None) -> Deployment:
 
 
 def _local_deployment() -> Deployment | None:
-    try:
-        from pipeline.local import default_state_dir, find  # noqa: PLC0415 - an optional extra
-    except ImportError:
-        return None
     stack = find(default_state_dir())
     return Deployment("local", stack.session(), stack.outputs) if stack else None
 

@@ -15,6 +15,7 @@ from pipeline.aws.faults import translated
 from pipeline.cli.output import (
     JsonFlag,
     StackOption,
+    examples,
     print_json,
     progress_bar,
     receipt_facts,
@@ -30,14 +31,11 @@ POLL_SECONDS = 0.3
 # One request up to S3's limit: an upload in parts would need kms:Decrypt on the quarantine key.
 _TRANSFER = TransferConfig(multipart_threshold=5 * 1024**3)
 
-EXAMPLES = """Examples:
-
-  pantok upload settlement.csv --layout card-present --wait
-
-  pantok upload *.txt --layout acquirer-pipe
-
-  pantok upload unknown.csv --wait      (no layout: the PAN columns are found by content)
-"""
+EXAMPLES = examples(
+    "pantok upload settlement.csv --layout card-present --wait",
+    "pantok upload *.txt --layout acquirer-pipe",
+    "pantok upload unknown.csv --wait      # no layout: the PAN columns are found by content",
+)
 
 
 def upload(
@@ -47,7 +45,9 @@ def upload(
     layout: Annotated[
         str | None, typer.Option(help="The layout to read them by. Default: find the PANs.")
     ] = None,
-    wait: Annotated[bool, typer.Option(help="Wait for the receipts and print them.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for the receipts and print them.")
+    ] = False,
     timeout: Annotated[float, typer.Option(help="Seconds to wait, with --wait.")] = 600.0,
     as_json: JsonFlag = False,
     stack: StackOption = None,

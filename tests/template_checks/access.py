@@ -39,7 +39,7 @@ TABLE_ACCESS = {
     ("WorkerRole", "VaultTable"): {"PartiQLInsert"},
     ("WorkerRole", "FingerprintsTable"): {"PartiQLInsert", "BatchGetItem", "GetItem"},
     ("WorkerRole", "DataKeysTable"): {"PartiQLInsert", "GetItem"},
-    ("WorkerRole", "JobsTable"): {"GetItem", "PutItem", "Query", "UpdateItem"},
+    ("WorkerRole", "JobsTable"): {"GetItem", "UpdateItem"},
     ("KeySetupRole", "DataKeysTable"): {"PartiQLInsert"},
     ("DetokenizeRole", "VaultTable"): {"BatchGetItem", "GetItem"},
     ("DetokenizeRole", "DataKeysTable"): {"GetItem"},
