@@ -105,7 +105,7 @@ class _Line:
         self._reported_at = ports.clock()
         self._seen = DistinctPans()
         self._seen_lengths: set[int] = set()
-        self._batches = self._suspects = 0
+        self._batches = self._suspects = self._least_digits = 0
         self.tally = Tally(
             tokens_new=earlier.tokens_new,
             items_written=earlier.items_written,
@@ -152,7 +152,8 @@ class _Line:
         in a kept cell of another batch and look like any other number; to find it, the file is
         read once more, now that all of its PANs are known.
         """
-        if self._batches < 2 or not self._suspects or self._late_pans:
+        is_in_question = self._suspects or min(self._seen_lengths, default=0) < self._least_digits
+        if self._batches < 2 or not is_in_question or self._late_pans:
             return
         late: set[bytes] = set()
         with self._ports.quarantine.open(self._chunk.source) as source:
@@ -204,6 +205,7 @@ class _Line:
         """The table without the PANs that stand where none may be, and the rows that cost."""
         scans = guard_columns(table, self._layout, known)
         hits = {name: scan.hits for name, scan in scans.items() if scan.hits}
+        self._least_digits = max(self._least_digits, known.least_digits(full=False))
         self._suspects += sum(scan.suspects for scan in scans.values())
         self.tally.guard_cells_scanned += table.num_rows * len(scans)
         self.tally.guard_hits += sum(len(each) for rows in hits.values() for each in rows.values())

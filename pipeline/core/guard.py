@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,11 +24,9 @@ from pipeline.core.pans import (
 MIN_RUN_DIGITS = 13  # 12-digit runs are retrieval reference numbers far more often than Maestro
 REDACTED = "[PAN removed]"
 
-_SEPARATORS = r" \-.'_/"
-_MAY_HOLD_PAN = rf"[0-9](?:[{_SEPARATORS}\x{{00a0}}\x{{2019}}]{{0,2}}[0-9]){{{MIN_PAN_DIGITS - 1}}}"
-_RUN = re.compile(rf"[0-9](?:[{_SEPARATORS}\u00a0\u2019]{{0,2}}[0-9]){{{MIN_PAN_DIGITS - 1},}}")
+_SEPARATED = "(?:[ \\-.'_/\u00a0\u2019]{0,2}[0-9])"  # understood by re and by Arrow alike
+_RUN = re.compile(f"[0-9]{_SEPARATED}{{{MIN_PAN_DIGITS - 1},}}")
 _GROUP = re.compile(r"[0-9]+")
-_SMALLEST_12_DIGITS = 10 ** (MIN_PAN_DIGITS - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +47,10 @@ class KnownPans:
         self._digits = frozenset(pan.decode("ascii") for pan in digits)
         self._lengths = sorted({len(pan) for pan in self._digits}, reverse=True)
 
-    def __len__(self) -> int:
-        return len(self._digits)
+    def least_digits(self, *, full: bool) -> int:
+        """How many digits a text needs before there can be a hit in it."""
+        shortest = self._lengths[-1] if self._lengths else MAX_PAN_DIGITS + 1
+        return min(shortest, MIN_RUN_DIGITS) if full else shortest
 
     def windows(self, digits: str) -> Iterator[tuple[int, int]]:
         """Where a known PAN stands within a run of digits, as start and end."""
@@ -71,15 +72,21 @@ def find_pans(text: str, known: KnownPans = NO_KNOWN_PANS, *, full: bool = True)
 
 
 def _hits_in_run(run: re.Match[str], known: KnownPans, *, full: bool) -> list[Hit]:
-    places = [run.start() + at for at, character in enumerate(run[0]) if character.isdigit()]
-    digits = "".join(_GROUP.findall(run[0]))
+    digits = _digits_of(run[0])
     spans = list(known.windows(digits))
-    if full:
+    if full and len(digits) >= MIN_RUN_DIGITS:
         spans += _card_like_spans(run[0], digits)
+    if not spans:
+        return []
+    places = [run.start() + at for at, character in enumerate(run[0]) if character.isdigit()]
     return [
         Hit(places[start], places[end - 1] + 1, digits[start:end].encode("ascii"))
         for start, end in spans
     ]
+
+
+def _digits_of(run: str) -> str:
+    return run if run.isdigit() else "".join(_GROUP.findall(run))
 
 
 def _card_like_spans(run: str, digits: str) -> Iterator[tuple[int, int]]:
@@ -125,7 +132,7 @@ def find_in_column(
 ) -> ColumnScan:
     """Searches an Arrow column of strings, integers or decimals."""
     hits: dict[int, list[Hit]] = {}
-    indices, cells = _suspects(column)
+    indices, cells = _suspects(column, known.least_digits(full=full))
     for index, cell in zip(indices, cells, strict=True):
         found = find_pans(cell, known, full=full)
         if found:
@@ -138,35 +145,42 @@ def unmatched_windows(
 ) -> list[bytes]:
     """Every run of digits of these lengths, overlaps included, in what the guard lets through."""
     windows: list[bytes] = []
-    for cell in _suspects(column)[1]:
-        rest = replaced(cell, find_pans(cell, known, full=full), lambda _: "\n")
+    for cell in _suspects(column, min(lengths, default=MAX_PAN_DIGITS + 1))[1]:
+        hits = find_pans(cell, known, full=full)
+        rest = replaced(cell, hits, lambda _: "\n") if hits else cell
         for run in _RUN.finditer(rest):
-            digits = "".join(_GROUP.findall(run[0])).encode("ascii")
+            digits = _digits_of(run[0]).encode("ascii")
             for length in lengths:
-                windows += (digits[at : at + length] for at in range(len(digits) - length + 1))
+                windows += [digits[at : at + length] for at in range(len(digits) - length + 1)]
     return windows
 
 
-def _suspects(column: pa.Array) -> tuple[list[int], list[str]]:
-    """The cells that hold enough digits for a PAN, and their row indices."""
-    text = _as_text(column)
+def _suspects(column: pa.Array, least_digits: int) -> tuple[list[int], list[str]]:
+    """The cells that hold enough digits for a hit, and their row indices."""
+    text = _as_text(column, least_digits) if least_digits <= MAX_PAN_DIGITS else None
     if text is None:
         return [], []
-    has_digits = pc.fill_null(pc.match_substring_regex(text, _MAY_HOLD_PAN), False)
-    indices = pc.indices_nonzero(has_digits)
+    pattern = f"[0-9]{_SEPARATED}{{{least_digits - 1}}}"
+    indices = pc.indices_nonzero(pc.fill_null(pc.match_substring_regex(text, pattern), False))
     return indices.to_pylist(), text.take(indices).to_pylist()
 
 
-def _as_text(column: pa.Array) -> pa.Array | None:
-    """The column as text; None where its type or its values leave no room for a PAN."""
+def _as_text(column: pa.Array, least_digits: int) -> pa.Array | None:
+    """The column as text; None where its type or its values leave no room for so many digits."""
     if pa.types.is_string(column.type):
         longest = pc.max(pc.binary_length(column)).as_py()
-        return column if longest and longest >= MIN_PAN_DIGITS else None
+        return column if longest and longest >= least_digits else None
     if pa.types.is_integer(column.type) or pa.types.is_decimal(column.type):
         largest = pc.max(pc.abs(column)).as_py()
-        if largest is not None and largest >= _SMALLEST_12_DIGITS:
+        if largest is not None and _fits(largest, column.type, least_digits):
             return column.cast(pa.string())
     return None
+
+
+def _fits(largest: Any, column_type: pa.DataType, least_digits: int) -> bool:
+    """Whether the number has that many digits, those behind the decimal point included."""
+    scale = column_type.scale if pa.types.is_decimal(column_type) else 0
+    return bool(largest >= 10 ** max(least_digits - scale - 1, 0))
 
 
 def replace_hits(
