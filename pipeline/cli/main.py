@@ -9,7 +9,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from pipeline import __version__
-from pipeline.cli import demo, dlq, generate, jobs, layouts, local, query, uploads
+from pipeline.cli import demo, dlq, generate, jobs, layouts, local, query, scan, uploads
 from pipeline.cli.output import examples, say
 from pipeline.errors import LayoutError, PantokError
 from pipeline.local import LocalStackError
@@ -43,6 +43,7 @@ app.command(epilog=uploads.EXAMPLES)(uploads.upload)
 app.command(epilog=examples("pantok jobs --watch", "pantok jobs --limit 5 --json"))(jobs.jobs)
 app.command(epilog=examples("pantok receipt job_6tok5sahhchio7bet4erbxqbfi"))(jobs.receipt)
 app.command(epilog=query.EXAMPLES)(query.query)
+app.command(epilog=scan.EXAMPLES)(scan.scan)
 app.command(epilog=generate.EXAMPLES)(generate.generate)
 app.command(epilog=examples("pantok demo", "pantok demo --keep"))(demo.demo)
 app.add_typer(dlq.app, name="dlq")

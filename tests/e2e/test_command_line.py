@@ -21,6 +21,7 @@ COMMANDS = [
     ["jobs"],
     ["receipt"],
     ["query"],
+    ["scan"],
     ["generate"],
     ["demo"],
     ["dlq", "list"],
@@ -170,6 +171,17 @@ def test_generate_writes_the_same_file_for_the_same_seed(tmp_path: Path) -> None
     assert json.loads(written.stdout)["rows"] == 50
     assert (tmp_path / "f.csv").read_text() == printed.stdout
     assert len(printed.stdout.splitlines()) == 51
+
+
+def test_scan_finds_the_cards_of_a_settlement_file_and_none_in_its_output(
+    operator: Operator, sample_data: Path
+) -> None:
+    receipt = operator.tokenize(sample_data / "card_present.csv", "card-present")
+    raw = operator.pantok("scan", str(sample_data / "card_present.csv"), "--json")
+    assert raw.returncode == 1
+    assert len(json.loads(raw.stdout)) > 900
+    scrubbed = operator.pantok("scan", receipt["outputs"][0]["uri"], "--json")
+    assert (scrubbed.returncode, json.loads(scrubbed.stdout)) == (0, [])
 
 
 def test_progress_is_not_drawn_where_nobody_watches(operator: Operator, sample_data: Path) -> None:

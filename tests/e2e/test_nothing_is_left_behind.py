@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from pipeline.core.leaks import LeakScanner
 from pipeline.local import LocalStack, function_logs
 from tests.e2e.operator import Operator
-from tests.leaks import LeakScanner, planted_forms
+from tests.leaks import binary_forms, planted_forms
 
 pytestmark = pytest.mark.e2e
 
@@ -89,11 +90,15 @@ def _messages(operator: Operator, queue: str) -> list[str]:
     return [message["Body"] for message in found.get("Messages", [])]
 
 
+def _scanner(pans: set[str]) -> LeakScanner:
+    return LeakScanner([pan.encode() for pan in pans], card_like=False)
+
+
 def test_no_pan_of_the_input_is_left_anywhere(
     run: Run,
 ) -> None:
     _, pans, surfaces = run
-    scanner = LeakScanner(pans)
+    scanner = _scanner(pans)
 
     leaks = {name: found for name, body in surfaces.items() if (found := scanner.leaks_in(body))}
 
@@ -113,7 +118,7 @@ def test_the_run_left_something_on_every_surface(run: Run) -> None:
 
 def test_the_same_scan_finds_a_pan_that_is_planted_on_any_surface(run: Run) -> None:
     _, pans, surfaces = run
-    scanner, pan = LeakScanner(pans), sorted(pans)[0]
+    scanner, pan = _scanner(pans), sorted(pans)[0]
     planted = planted_forms(pan)["grouped"]
 
     missed = [name for name, body in surfaces.items() if not scanner.leaks_in(body + planted)]
@@ -121,13 +126,18 @@ def test_the_same_scan_finds_a_pan_that_is_planted_on_any_surface(run: Run) -> N
     assert missed == []
 
 
-@pytest.mark.parametrize("form", sorted(planted_forms("4111111111111111")))
-def test_the_same_scan_finds_a_pan_in_any_form(run: Run, form: str) -> None:
+def test_the_same_scan_finds_a_pan_in_any_form(run: Run) -> None:
     _, pans, surfaces = run
-    planted = planted_forms(sorted(pans)[0])[form]
-    around = b"" if form == "parquet" else surfaces["function log"]  # a file of its own
+    scanner, pan = _scanner(pans), next(pan for pan in sorted(pans) if len(pan) == 16)
+    around = surfaces["function log"][:10_000] + b"\n"
 
-    assert LeakScanner(pans).leaks_in(around + planted)
+    missed = [
+        form
+        for form, planted in (planted_forms(pan) | binary_forms(pan)).items()
+        if not scanner.leaks_in(planted if form == "parquet" else around + planted)
+    ]
+
+    assert missed == []
 
 
 def test_rejected_rows_are_in_quarantine_with_their_reasons(
