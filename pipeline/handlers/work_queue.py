@@ -39,9 +39,11 @@ from pipeline.wiring import CountedSession, ports_of
 FIRST_POSTPONE_SECONDS = 2
 LONGEST_POSTPONE_SECONDS = 900
 
-logger = Logger()
-metrics = Metrics()
-tracer = Tracer(auto_patch=False)
+SERVICE = "pantok"
+
+logger = Logger(service=SERVICE)
+metrics = Metrics(namespace="Pantok", service=SERVICE)
+tracer = Tracer(service=SERVICE, auto_patch=False)
 processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
 
 
@@ -59,6 +61,7 @@ class WorkQueueConsumer:
 
         Raises `TransientError` when the message is to be delivered again.
         """
+        logger.remove_keys(["job_id"])
         message = parse_message(record.body, self._bucket)
         metrics.add_metric("EventsIgnored", MetricUnit.Count, message.ignored)
         if message.refused:
@@ -74,16 +77,22 @@ class WorkQueueConsumer:
     ) -> TransientError | None:
         logger.append_keys(job_id=upload.job_id)
         try:
-            self._report(run_job(upload, self._worker, seconds_left))
+            self._report(self._run(upload, seconds_left))
         except PermanentError as error:
             self._bury_upload(upload, record, error)
         except TransientError as error:
             if _receives(record) < self._max_receives:
                 return self._trouble(error)
             self._give_up(upload, record, error)
-        except Exception as error:  # noqa: BLE001 - the edge: whatever it is, it is not to be printed
-            return self._trouble(_without_content(error))
         return None
+
+    def _run(self, upload: Upload, seconds_left: Callable[[], float]) -> Mapping[str, Any]:
+        try:
+            return run_job(upload, self._worker, seconds_left)
+        except PantokError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the edge: whatever it is, it is not printed
+            raise _without_content(error) from None
 
     def _give_up(self, upload: Upload, record: SQSRecord, error: TransientError) -> None:
         """The last delivery failed too: the message would end in the queue without a reason."""
@@ -162,9 +171,11 @@ def consumer() -> WorkQueueConsumer:
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     """Lambda entry point: an SQS event in, the messages to be delivered again out."""
-    if not isinstance(event, dict) or not event.get("Records"):
+    records = event.get("Records") if isinstance(event, dict) else None
+    count = len(records) if isinstance(records, list) else 0
+    metrics.add_metric("Messages", MetricUnit.Count, count)
+    if not count:
         raise PermanentError("malformed_event", "not an SQS event")
-    metrics.add_metric("Messages", MetricUnit.Count, len(event["Records"]))
 
     def seconds_left() -> float:
         return context.get_remaining_time_in_millis() / 1000
