@@ -92,7 +92,7 @@ class DynamoDBFingerprints:
             for item in response["Responses"].get(self._table, []):
                 found[bytes(item["fingerprint"]["B"])] = item["token"]["S"]
             unprocessed = response.get("UnprocessedKeys", {}).get(self._table)
-            if not unprocessed:
+            if not unprocessed or not unprocessed["Keys"]:
                 return found
             pending = unprocessed["Keys"]
         raise TransientError("throttled", "dynamodb:BatchGetItem")
