@@ -7,6 +7,7 @@ Luhn-valid run of 13 to 19 digits that begins like a card, with or without separ
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,8 +25,11 @@ from pipeline.core.pans import (
 MIN_RUN_DIGITS = 13  # 12-digit runs are retrieval reference numbers far more often than Maestro
 REDACTED = "[PAN removed]"
 
-_SEPARATED = "(?:[ \\-.'_/\u00a0\u2019]{0,2}[0-9])"  # understood by re and by Arrow alike
-_RUN = re.compile(f"[0-9]{_SEPARATED}{{{MIN_PAN_DIGITS - 1},}}")
+# What may stand between the digits of a PAN: what normalisation takes away, and . _ / besides.
+_SEPARATORS = " \t\\-.'`_/\u00a0\u00b4\u02bc\u2000-\u200d\u2010-\u2015\u2018\u2019\u202f\u205f\u2060\u2212\u3000\ufeff"
+_SEPARATED = f"(?:[{_SEPARATORS}]{{0,2}}DIGIT)"  # understood by re and by Arrow alike
+_RUN = re.compile(f"DIGIT{_SEPARATED}{{{MIN_PAN_DIGITS - 1},}}".replace("DIGIT", "[0-9]"))
+_DIGIT_CLASSES = {True: "[0-9]", False: r"\p{Nd}"}  # by whether the text is ASCII
 _GROUP = re.compile(r"[0-9]+")
 
 
@@ -66,9 +70,16 @@ NO_KNOWN_PANS = KnownPans(())
 def find_pans(text: str, known: KnownPans = NO_KNOWN_PANS, *, full: bool = True) -> list[Hit]:
     """The PANs in a text, left to right, none overlapping another."""
     found: list[Hit] = []
-    for run in _RUN.finditer(text):
+    for run in _RUN.finditer(_with_ascii_digits(text)):
         found += _hits_in_run(run, known, full=full)
     return _without_overlaps(found)
+
+
+def _with_ascii_digits(text: str) -> str:
+    """The text with the digits of other scripts, full-width ones too, as 0 to 9; same length."""
+    if text.isascii():
+        return text
+    return "".join(str(unicodedata.decimal(each, each)) for each in text)
 
 
 def _hits_in_run(run: re.Match[str], known: KnownPans, *, full: bool) -> list[Hit]:
@@ -148,7 +159,7 @@ def unmatched_windows(
     for cell in _suspects(column, min(lengths, default=MAX_PAN_DIGITS + 1))[1]:
         hits = find_pans(cell, known, full=full)
         rest = replaced(cell, hits, lambda _: "\n") if hits else cell
-        for run in _RUN.finditer(rest):
+        for run in _RUN.finditer(_with_ascii_digits(rest)):
             digits = _digits_of(run[0]).encode("ascii")
             for length in lengths:
                 windows += [digits[at : at + length] for at in range(len(digits) - length + 1)]
@@ -160,7 +171,8 @@ def _suspects(column: pa.Array, least_digits: int) -> tuple[list[int], list[str]
     text = _as_text(column, least_digits) if least_digits <= MAX_PAN_DIGITS else None
     if text is None:
         return [], []
-    pattern = f"[0-9]{_SEPARATED}{{{least_digits - 1}}}"
+    digit = _DIGIT_CLASSES[pc.all(pc.string_is_ascii(text), min_count=0).as_py() is not False]
+    pattern = f"DIGIT{_SEPARATED}{{{least_digits - 1}}}".replace("DIGIT", digit)
     indices = pc.indices_nonzero(pc.fill_null(pc.match_substring_regex(text, pattern), False))
     return indices.to_pylist(), text.take(indices).to_pylist()
 

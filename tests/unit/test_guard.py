@@ -39,6 +39,11 @@ PANS = synthetic_pans(121, seed=5)
         f"000{PAN}",
         f"2026 {PAN}",
         f"{PAN} 12",
+        "４１１１１１１１１１１１１１１１",
+        "٤١١١ ١١١١ ١١١١ ١١١١",
+        "4111\u200b1111\u200b1111\u200b1111",
+        "4111–1111–1111–1111",
+        "4111\t1111\t1111\t1111",
     ],
 )
 def test_a_card_number_is_found_in(text: str) -> None:
@@ -138,6 +143,11 @@ def test_numbers_are_searched_like_text(column: pa.Array) -> None:
 def test_a_column_without_room_for_a_pan_has_no_suspects(column: pa.Array) -> None:
     scan = find_in_column(column)
     assert (scan.hits, scan.suspects) == ({}, 0)
+
+
+def test_digits_of_other_scripts_are_digits_in_a_column_too() -> None:
+    column = pa.array(["x", None, "４１１１１１１１１１１１１１１１", "é"])
+    assert find_in_column(column).hits.keys() == {2}
 
 
 def test_redaction_leaves_the_rest_of_the_text() -> None:
