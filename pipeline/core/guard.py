@@ -26,7 +26,10 @@ MIN_RUN_DIGITS = 13  # 12-digit runs are retrieval reference numbers far more of
 REDACTED = "[PAN removed]"
 
 # What may stand between the digits of a PAN: what normalisation takes away, and . _ / besides.
-_SEPARATORS = " \t\\-.'`_/\u00a0\u00b4\u02bc\u2000-\u200d\u2010-\u2015\u2018\u2019\u202f\u205f\u2060\u2212\u3000\ufeff"
+_SEPARATORS = (
+    " \t\\-.'`_/\u00a0\u00b4\u02bc\u2000-\u200d\u2010-\u2015"
+    + "\u2018\u2019\u202f\u205f\u2060\u2212\u3000\ufeff"
+)
 _SEPARATED = f"(?:[{_SEPARATORS}]{{0,2}}DIGIT)"  # understood by re and by Arrow alike
 _RUN = re.compile(f"DIGIT{_SEPARATED}{{{MIN_PAN_DIGITS - 1},}}".replace("DIGIT", "[0-9]"))
 _DIGIT_CLASSES = {True: "[0-9]", False: r"\p{Nd}"}  # by whether the text is ASCII
