@@ -23,16 +23,17 @@ def detokenize(
 ) -> Pans:
     """The PANs behind the tokens, in order; each data key is unwrapped once.
 
-    Raises `PermanentError`: `unknown_token`, `data_key_missing`, or `seal_broken` when a row does
-    not belong to its token, scope and data key.
+    Raises `PermanentError`: `unknown_token` with its place only, since what is no token may be a
+    PAN, `data_key_missing`, `data_key_broken`, or `seal_broken` when a row does not belong to its
+    token, scope and data key.
     """
     rows = vault.get(tokens)
     data_keys: dict[str, DataKey] = {}
     digits: list[bytes] = []
-    for token in tokens:
+    for number, token in enumerate(tokens, start=1):
         row = rows.get(token)
         if row is None:
-            raise PermanentError("unknown_token", f"the vault has no {token}")
+            raise PermanentError("unknown_token", f"number {number} of {len(tokens)}")
         if row.data_key_id not in data_keys:
             data_keys[row.data_key_id] = key_service.unwrap(records.get(row.data_key_id))
         scope = row.metadata["scope"]

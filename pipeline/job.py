@@ -15,7 +15,7 @@ from pipeline.core.fingerprints import Fingerprinter
 from pipeline.core.jobs import layout_name_of
 from pipeline.core.prices import AwsCalls, calls_between, estimated_cost_usd
 from pipeline.core.receipts import JobFacts, committed_receipt, failed_receipt
-from pipeline.errors import PermanentError, TransientError
+from pipeline.errors import PantokError, PermanentError, TransientError
 from pipeline.keys import random_id
 from pipeline.model import Chunk, Decision, SourceObject, Upload
 from pipeline.ports import Ports
@@ -39,6 +39,11 @@ def run_job(upload: Upload, worker: Worker, seconds_left: Callable[[], float]) -
     refused (ledger and receipt say so by then), `TransientError` when it is to be tried again.
     """
     return _Attempt(upload, worker).run(seconds_left)
+
+
+def give_up(upload: Upload, worker: Worker, error: TransientError) -> None:
+    """Notes in ledger and receipt that the job failed for a reason that would not pass."""
+    _Attempt(upload, worker).failed(layout_name_of(upload.key), error)
 
 
 class _Attempt:
@@ -144,9 +149,17 @@ class _Attempt:
         return decision.receipt
 
     def _refused(self, layout_name: str, error: PermanentError) -> Mapping[str, Any]:
+        receipt = self.failed(layout_name, error)
+        if receipt["status"] == "failed":
+            raise error
+        return receipt
+
+    def failed(self, layout_name: str, error: PantokError) -> Mapping[str, Any]:
+        """The receipt of a failure; that of a commit if another attempt came through meanwhile."""
         decision = self._ports.ledger.fail(self._job_id, error.code, error.detail)
-        if decision is not None:  # another attempt came through while this one failed
+        if decision is not None:
             return self._carried_out(decision, is_committed=False)
         facts = self._facts(layout_name, self._ports.clock(), None)
-        self._ports.tokenized.put_receipt(failed_receipt(facts, error.code, error.detail))
-        raise error
+        receipt = failed_receipt(facts, error.code, error.detail)
+        self._ports.tokenized.put_receipt(receipt)
+        return receipt

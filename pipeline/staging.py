@@ -18,7 +18,7 @@ from pipeline.readers.hashing import HashingWriter
 
 @dataclass(slots=True)
 class StagedParts:
-    """The parts of a chunk, one open at a time; an exception leaves none of the open one behind."""
+    """The parts of a chunk, one open at a time; an exception leaves none of them behind."""
 
     _chunk: Chunk
     _ports: Ports
@@ -37,6 +37,7 @@ class StagedParts:
         if self._writer is None or self._sink is None:
             self._sink = HashingWriter(self._stack.enter_context(self._open()))
             self._writer = PartWriter(self._sink, table.schema)
+            self._stack.callback(self._writer.finish)  # before the sink, so it is not left open
         self._writer.write(table)
         if self._sink.size_bytes > MAX_PART_BYTES:
             self.finish()
@@ -45,7 +46,6 @@ class StagedParts:
         """Completes the open part."""
         if self._writer is None or self._sink is None:
             return
-        self._writer.finish()
         self._stack.close()
         uri = self._ports.tokenized.staged_uri(
             self._chunk.job_id, self._chunk.attempt_id, len(self.staged)
@@ -65,6 +65,8 @@ class StagedParts:
         traceback: TracebackType | None,
     ) -> None:
         self._stack.__exit__(kind, error, traceback)
+        if kind is not None and self.staged:
+            self._ports.tokenized.discard_staged([part.uri for part in self.staged])
 
 
 @dataclass(slots=True)
@@ -90,7 +92,7 @@ class RejectsFile:
             raw = self._stack.enter_context(
                 self._ports.quarantine.open_rejects(self._chunk.job_id, self._chunk.attempt_id)
             )
-            self._sink = gzip.GzipFile(fileobj=raw, mode="wb", mtime=0)
+            self._sink = self._stack.enter_context(gzip.GzipFile(fileobj=raw, mode="wb", mtime=0))
         self._sink.write(line)
 
     def __exit__(
@@ -99,6 +101,4 @@ class RejectsFile:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if kind is None and self._sink is not None:
-            self._sink.close()
         self._stack.__exit__(kind, error, traceback)

@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from pipeline.core.envelope import DATA_KEY_BYTES, NONCE_BYTES, Entropy
 from pipeline.core.layouts import Layout, parse_layout
 from pipeline.core.messages import upload_message
-from pipeline.errors import PermanentError
+from pipeline.errors import PermanentError, TransientError
 from pipeline.keys import FINGERPRINT_KEY_VERSION, fingerprint_data_key_id
 from pipeline.model import (
     Claim,
@@ -108,10 +109,13 @@ class MemoryKeys:
         return DataKey(data_key_id, plaintext), record
 
     def unwrap(self, record: WrappedDataKey) -> DataKey:
-        """Raises `cryptography`'s `InvalidTag` for a wrapped key or context that was changed."""
+        """Raises `PermanentError` `data_key_broken` when key or context were changed."""
         nonce, wrapped = record.wrapped_key[:NONCE_BYTES], record.wrapped_key[NONCE_BYTES:]
-        context = _canonical(record.encryption_context)
-        return DataKey(record.data_key_id, self._master.decrypt(nonce, wrapped, context))
+        try:
+            plaintext = self._master.decrypt(nonce, wrapped, _canonical(record.encryption_context))
+        except InvalidTag:
+            raise PermanentError("data_key_broken", record.data_key_id) from None
+        return DataKey(record.data_key_id, plaintext)
 
     def _wrapped(self, plaintext: bytes, context: Mapping[str, str]) -> bytes:
         nonce = self._entropy(NONCE_BYTES)
@@ -190,9 +194,11 @@ class MemoryTokenized:
         return f"s3://tokenized/{folder}/part-{part:05d}.parquet"
 
     def publish(self, staged_uri: str, uri: str) -> None:
-        """Harmless if that has been done; raises `KeyError` if there is nothing to publish."""
-        if staged_uri in self.objects or uri not in self.objects:
+        """Harmless if that has been done; raises `TransientError` if nothing is staged."""
+        if staged_uri in self.objects:
             self.objects[uri] = self.objects[staged_uri]
+        elif uri not in self.objects:
+            raise TransientError("aws_error", "nothing is staged")
 
     def discard_staged(self, staged_uris: Sequence[str]) -> None:
         """Removes staged parts."""
@@ -221,7 +227,7 @@ class _Job:
 
 
 class MemoryLedger:
-    """Jobs by id, in `jobs`."""
+    """Jobs by id, in `jobs`; what is said of a job that never started is not noted."""
 
     def __init__(self) -> None:
         self.jobs: dict[str, _Job] = {}
@@ -236,32 +242,42 @@ class MemoryLedger:
 
     def progress(self, job_id: str, rows_read: int) -> None:
         """Notes how many rows were read."""
-        if self.jobs[job_id].decision is None:
-            self.jobs[job_id].rows_read = rows_read
+        if job := self._undecided(job_id):
+            job.rows_read = rows_read
 
     def note_trouble(self, job_id: str, code: str) -> None:
         """Notes why an attempt stopped."""
-        job = self.jobs[job_id]
-        if job.decision is None:
+        if job := self._undecided(job_id):
             job.status, job.trouble = "waiting", code
 
     def decide(self, job_id: str, decision: Decision) -> Decision:
         """The first decision stands."""
-        job = self.jobs[job_id]
-        if job.decision is None:
+        if job := self._undecided(job_id):
             job.decision, job.status = decision, "publishing"
-        return job.decision
+            job.rows_read = decision.receipt["rows_read"]
+        standing = self._decision(job_id)
+        if standing is None:
+            raise TransientError("decision_unresolved", "the job never started")
+        return standing
 
     def commit(self, job_id: str) -> None:
         """Notes that the decision has been carried out."""
-        self.jobs[job_id].status = "committed"
+        if self._decision(job_id) is not None:
+            self.jobs[job_id].status, self.jobs[job_id].trouble = "committed", ""
 
     def fail(self, job_id: str, reason: str, detail: str) -> Decision | None:
         """Notes a failure, unless the job is decided."""
-        job = self.jobs[job_id]
-        if job.decision is None:
+        if job := self._undecided(job_id):
             job.status, job.reason = "failed", reason
-        return job.decision
+        return self._decision(job_id)
+
+    def _undecided(self, job_id: str) -> _Job | None:
+        job = self.jobs.get(job_id)
+        return job if job is not None and job.decision is None else None
+
+    def _decision(self, job_id: str) -> Decision | None:
+        job = self.jobs.get(job_id)
+        return job.decision if job is not None else None
 
 
 class MemoryLayouts:

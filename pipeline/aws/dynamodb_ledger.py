@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 KEPT_FOR = timedelta(days=400)  # PCI DSS v4.0.1, 10.5.1 asks for twelve months of audit history
 
 _UNDECIDED = "attribute_not_exists(#decision)"
+_STARTED_AND_UNDECIDED = f"attribute_exists(job_id) AND {_UNDECIDED}"
 _NAMES = {
     name: name.removeprefix("#")
     for name in (
@@ -72,7 +73,7 @@ class DynamoDBLedger:
             job_id,
             "SET #rows_read = :rows_read, #updated_at = :now",
             {":rows_read": {"N": str(rows_read)}, ":now": _now()},
-            _UNDECIDED,
+            _STARTED_AND_UNDECIDED,
         )
 
     def note_trouble(self, job_id: str, code: str) -> None:
@@ -81,7 +82,7 @@ class DynamoDBLedger:
             job_id,
             "SET #trouble = :code, #status = :status, #updated_at = :now",
             {":code": {"S": code}, ":status": {"S": "waiting"}, ":now": _now()},
-            _UNDECIDED,
+            _STARTED_AND_UNDECIDED,
         )
 
     def decide(self, job_id: str, decision: Decision) -> Decision:
@@ -96,7 +97,7 @@ class DynamoDBLedger:
                 ":rows_read": {"N": str(decision.receipt["rows_read"])},
                 ":now": _now(),
             },
-            _UNDECIDED,
+            _STARTED_AND_UNDECIDED,
         )
         standing = _state(item if item is not None else self._get(job_id)).decision
         if standing is None:
@@ -123,7 +124,7 @@ class DynamoDBLedger:
                 ":detail": {"S": detail},
                 ":now": _now(),
             },
-            _UNDECIDED,
+            _STARTED_AND_UNDECIDED,
         )
         return None if item is not None else _state(self._get(job_id)).decision
 

@@ -7,11 +7,11 @@ import re
 from typing import TYPE_CHECKING
 
 import smart_open
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from pipeline.aws.faults import error_code, transient
 from pipeline.core.layouts import MAX_LAYOUT_BYTES, Layout, parse_layout
-from pipeline.errors import PermanentError
+from pipeline.errors import PermanentError, TransientError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -34,7 +34,9 @@ class UriLayouts:
             raise PermanentError(
                 "unknown_layout", "the folder under incoming/ is not a layout's name"
             )
-        document = self._own(name) or built_in_layout(name)
+        document = self._own(name)
+        if document is None:
+            document = built_in_layout(name)
         if document is None:
             raise PermanentError("unknown_layout", f"no layout {name}: add {name}.toml")
         return parse_layout(document, expected_name=name)
@@ -55,6 +57,10 @@ class UriLayouts:
             if code in _ABSENT:
                 return None
             raise transient("s3:GetObject", code) from None
+        except BotoCoreError as error:
+            raise TransientError(
+                "aws_unreachable", f"s3:GetObject: {type(error).__name__}"
+            ) from None
 
 
 def built_in_layout(name: str) -> bytes | None:

@@ -52,7 +52,8 @@ def _insert(client: DynamoDBClient, table: str, items: Sequence[Mapping[str, Any
         if not set(failures) <= _REPEATABLE or not failures:
             break
     if failures:
-        raise transient("dynamodb:PartiQLInsert", failures[0])
+        worst = min(failures, key=_REPEATABLE.__contains__)
+        raise transient("dynamodb:PartiQLInsert", worst)
     return duplicates
 
 

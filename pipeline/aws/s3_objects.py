@@ -28,6 +28,11 @@ _GONE = frozenset(
 _PRECONDITION_FAILED = frozenset({"PreconditionFailed", "412"})
 _RACING = frozenset({"ConditionalRequestConflict", "409"})
 
+# botocore has tried again by then. Left as they are, these would add a minute of sleep to each
+# failure, and log AWS's messages.
+smart_open.s3.RETRY.exceptions = []
+smart_open.s3.RETRY.client_error_codes = []
+
 
 class S3Quarantine:
     """Uploads under `incoming/`, rejected rows under `rejects/`."""
@@ -68,7 +73,10 @@ class S3Quarantine:
         return f"s3://{self._bucket}/{_rejects_key(job_id, attempt_id)}"
 
     def mark_tokenized(self, key: str, version_id: str) -> None:
-        """Tags the source for its lifecycle; a source that is gone needs no tag."""
+        """Tags the source for its lifecycle; a source that is gone needs no tag.
+
+        There are no other tags to keep: nobody else may tag what is in quarantine.
+        """
         with translated("s3:PutObjectTagging"):
             try:
                 self._client.put_object_tagging(
@@ -191,13 +199,17 @@ def _receipt_key(job_id: str) -> str:
 @contextmanager
 def _multipart(client: S3Client, bucket: str, key: str) -> Iterator[BinaryIO]:
     """An object that is completed when the context ends well, and aborted when it does not."""
-    with (
-        translated("s3:MultipartUpload"),
-        smart_open.s3.open(
-            bucket, key, "wb", min_part_size=UPLOAD_PART_BYTES, client=client
-        ) as sink,
-    ):
+    with translated("s3:MultipartUpload"), _opened_for_writing(client, bucket, key) as sink:
         yield cast("BinaryIO", sink)
+
+
+def _opened_for_writing(client: S3Client, bucket: str, key: str) -> io.BufferedIOBase:
+    try:
+        return smart_open.s3.open(bucket, key, "wb", min_part_size=UPLOAD_PART_BYTES, client=client)
+    except ValueError as error:  # how smart_open reports what S3 said
+        if isinstance(error.__cause__, ClientError):
+            raise error.__cause__ from None
+        raise
 
 
 @contextmanager

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from botocore.exceptions import ClientError
 
 from pipeline.aws.faults import translated
@@ -34,7 +34,7 @@ class SQSDeadLetters:
         with translated("sqs:SendMessage"):
             self._client.send_message(
                 QueueUrl=self._queue_url,
-                MessageBody=orjson.dumps(letter).decode(),
+                MessageBody=json.dumps(letter),
                 MessageAttributes={
                     "reason": {"DataType": "String", "StringValue": str(letter["reason"])}
                 },

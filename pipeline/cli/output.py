@@ -53,7 +53,7 @@ def _as_json(value: object) -> object:
 
 def say(text: str, style: str = "") -> None:
     """A message to the person at the terminal, beside the output."""
-    messages.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+    messages.print(printable(text), style=style, highlight=False, markup=False, soft_wrap=True)
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -90,7 +90,12 @@ def _cell(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,}" if isinstance(value, int) else printable(str(value))
+
+
+def printable(text: str) -> str:
+    """The text without control characters: names come from others, escapes act on terminals."""
+    return "".join(each if each.isprintable() or each == "\n" else "\ufffd" for each in text)
 
 
 def progress_bar(*, in_bytes: bool = False) -> Progress:

@@ -78,6 +78,11 @@ def find_pans(text: str, known: KnownPans = NO_KNOWN_PANS, *, full: bool = True)
     return _without_overlaps(found)
 
 
+def could_hold_pan(text: str) -> bool:
+    """Whether the text has a run of digits as long as the shortest PAN, whatever they are."""
+    return _RUN.search(_with_ascii_digits(text)) is not None
+
+
 def _with_ascii_digits(text: str) -> str:
     """The text with the digits of other scripts, full-width ones too, as 0 to 9; same length."""
     if text.isascii():

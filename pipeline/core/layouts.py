@@ -154,7 +154,9 @@ class Format(_Strict):
         if self.embedded_newlines and not self.quote:
             raise ValueError("embedded_newlines needs a quote character")
         if (self.quote or self.escape) and not self.has_plain_delimiter:
-            raise ValueError("a delimiter that is not one ASCII character needs quote = ''")
+            raise ValueError(
+                "a delimiter that is not one ASCII character needs quote = '' and no escape"
+            )
         return self
 
     @property
@@ -168,7 +170,7 @@ class TrailerTotals(_Strict):
 
     count_field: int | None = Field(default=None, ge=1)
     sum_field: int | None = Field(default=None, ge=1)
-    sum_column: str | None = None
+    sum_column: str | None = Field(default=None, min_length=1)
 
     @model_validator(mode="after")
     def _sum_has_its_column(self) -> Self:
@@ -190,6 +192,10 @@ class Records(_Strict):
     @model_validator(mode="after")
     def _prefixes_differ(self) -> Self:
         prefixes = [text for text in (self.header, self.detail, self.trailer) if text]
+        if not prefixes:
+            raise ValueError("needs header, detail or trailer")
+        if any(set(text) & {"\r", "\n"} for text in prefixes):
+            raise ValueError("no prefix may hold a line end")
         if any(a != b and a.startswith(b) for a in prefixes for b in prefixes):
             raise ValueError("no prefix may begin with another one")
         if len(set(prefixes)) < len(prefixes):
@@ -204,7 +210,7 @@ class Options(_Strict):
 
     token_mode: Literal["per_pan", "one_time"] = "per_pan"
     guard_action: Literal["reject", "redact", "tokenize"] = "reject"
-    customer_id: str | None = None
+    customer_id: str | None = Field(default=None, min_length=1)
 
 
 class Layout(_Strict):
@@ -228,13 +234,24 @@ class Layout(_Strict):
                     f"columns.{name}: sensitive authentication data may only be dropped "
                     "(PCI DSS 3.3.1)"
                 )
-        known = self.format.fields
-        if known:
-            for name in self.named_columns:
-                if name not in known:
-                    raise ValueError(f"columns.{name}: is not among format.fields")
+        if self.records and self.format.embedded_newlines:
+            raise ValueError("records: cannot be told apart when format.embedded_newlines is set")
+        self._refuse_unfit_customer_id()
+        self._refuse_columns_that_the_file_has_not()
         self._refuse_colliding_outputs()
         return self
+
+    def _refuse_unfit_customer_id(self) -> None:
+        """It is stored in clear: neither a PAN nor sensitive authentication data will do."""
+        name = self.options.customer_id
+        if name is not None and (name in self.pan_columns or is_sensitive_name(name)):
+            raise ValueError("options.customer_id: cannot be a column of PANs or sensitive data")
+
+    def _refuse_columns_that_the_file_has_not(self) -> None:
+        places = {f"columns.{name}": name for name in self.columns} | self._columns_of_settings
+        for place, name in places.items():
+            if self.format.fields and name not in self.format.fields:
+                raise ValueError(f"{place}: is not among format.fields")
 
     def _refuse_colliding_outputs(self) -> None:
         outputs = [name for name, column in self.columns.items() if column.role in ("keep", "text")]
@@ -251,10 +268,17 @@ class Layout(_Strict):
     @property
     def named_columns(self) -> tuple[str, ...]:
         """Every column that a file must have for this layout to fit it."""
-        extra = [self.options.customer_id] if self.options.customer_id else []
-        if self.records and self.records.trailer_totals and self.records.trailer_totals.sum_column:
-            extra.append(self.records.trailer_totals.sum_column)
-        return tuple(dict.fromkeys([*self.columns, *extra]))
+        return tuple(dict.fromkeys([*self.columns, *self._columns_of_settings.values()]))
+
+    @property
+    def _columns_of_settings(self) -> dict[str, str]:
+        """The columns that other settings name, by the place of the setting."""
+        totals = self.records.trailer_totals if self.records else None
+        named = {
+            "options.customer_id": self.options.customer_id,
+            "records.trailer_totals.sum_column": totals.sum_column if totals else None,
+        }
+        return {place: name for place, name in named.items() if name is not None}
 
 
 def parse_layout(document: bytes, expected_name: str | None = None) -> Layout:
@@ -269,7 +293,7 @@ def parse_layout(document: bytes, expected_name: str | None = None) -> Layout:
         unverified = tomllib.loads(document.decode("utf-8"))
     except UnicodeDecodeError:
         raise LayoutError(("the document is not UTF-8",)) from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: an integer of too many digits
         raise LayoutError((_place_of_syntax_error(error),)) from None
     try:
         layout = Layout.model_validate(unverified)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +21,10 @@ from pipeline.model import Upload
 DEAD_LETTER_KIND = "pantok.dead-letter"
 MAX_QUOTED_CHARACTERS = 64 * 1024  # of a message that could not be understood
 UNVERSIONED = "null"  # how S3 calls the version of an object in an unversioned bucket
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,7 @@ def _parse_record(unverified: Any, quarantine_bucket: str) -> WorkMessage:
         version_id = unverified["s3"]["object"].get("versionId", UNVERSIONED)
     except (KeyError, TypeError, AttributeError):
         return WorkMessage(refused="malformed_message")
-    if not all(isinstance(text, str) for text in (sender, event, bucket, version_id)):
+    if not all(map(_is_text, (sender, event, bucket, key, version_id))):
         return WorkMessage(refused="malformed_message")
     if sender != "aws:s3":
         return WorkMessage(refused="unknown_sender")
@@ -77,6 +82,11 @@ def _parse_record(unverified: Any, quarantine_bucket: str) -> WorkMessage:
     if not event.removeprefix("s3:").startswith("ObjectCreated:") or not is_intake(key):
         return WorkMessage(ignored=1)
     return WorkMessage(uploads=(Upload(bucket, key, version_id),))
+
+
+def _is_text(unverified: object) -> bool:
+    """Whether it is a string that UTF-8 can hold; JSON can spell half a character too."""
+    return isinstance(unverified, str) and not _SURROGATE.search(unverified)
 
 
 def upload_message(upload: Upload) -> dict[str, Any]:
@@ -109,12 +119,18 @@ def dead_letter_of_upload(upload: Upload, failure: Failure) -> dict[str, Any]:
 
 def dead_letter_of_message(body: str, failure: Failure) -> dict[str, Any]:
     """A dead letter for a message that could not be understood: quoted if it holds no PAN."""
-    is_quotable = len(body) <= MAX_QUOTED_CHARACTERS and not find_pans(body)
+    is_quotable = len(body) <= MAX_QUOTED_CHARACTERS and not _holds_pan(body)
     return _dead_letter(failure) | {
         "message_text": body if is_quotable else None,
         "message_sha256": hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest(),
         "message_characters": len(body),
     }
+
+
+def _holds_pan(body: str) -> bool:
+    """Whether a PAN stands in the body, be it as JSON or as a URL would spell it."""
+    unescaped = _ESCAPED.sub(lambda escape: chr(int(escape[1], 16)), body)
+    return any(find_pans(text) for text in (body, unescaped, unquote_plus(unescaped)))
 
 
 def _dead_letter(failure: Failure) -> dict[str, Any]:

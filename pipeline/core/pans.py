@@ -20,7 +20,7 @@ _SEPARATORS = r"[\s\x{00a0}\x{2000}-\x{200d}\x{202f}\x{205f}\x{2060}\x{3000}\x{f
     r"\-\x{2010}-\x{2015}\x{2212}'`\x{00b4}\x{2018}\x{2019}\x{02bc}]+"
 )
 _SCIENTIFIC = re.compile(r"\d+(?:[.,]\d*)?[eE]\+?\d+")
-_MASKED = re.compile(r"[0-9*xX#•.]*[*xX#•][0-9*xX#•.]*")
+_MASKED = re.compile(r"[0-9.]*[*xX#•][0-9*xX#•.]*")
 
 Reason = Literal[
     "pan_empty",

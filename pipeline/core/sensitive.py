@@ -8,18 +8,18 @@ from __future__ import annotations
 import re
 
 _SENSITIVE = re.compile(
-    r"(?:card|cc|credit|debit|amex|visa|encrypted|raw)*"
+    r"(?:card|cardholder|cc|credit|debit|atm|amex|visa|encrypted|raw)*"
     r"(?:"
-    r"(?:cvv|cvc|cav|cvn|cvd|csc|cid|icvv|cvx)\d?(?:code|value|number|num|no|data)?"
+    r"(?:cvv|cvc|cav|ccv|cvn|cvd|csc|cid|icvv|cvx)\d?(?:code|value|number|num|no|data)?"
     r"|(?:card)?(?:security|verification)(?:code|value|number|data)\d?"
     r"|(?:full)?(?:track|magstripe|magneticstripe)(?:1|2|3|one|two|three)?(?:equivalent)?(?:data)?"
-    r"|pin(?:block|data|offset|verificationvalue)?|epb|pvv"
-    r"|de35|de45|de52"
+    r"|pin(?:block|data|number|num|no|offset|verificationvalue)?|epb|pvv"
+    r"|de0?(?:35|45|52)|(?:emv)?tag(?:56|57|9f6b)"
     r")"
 )
 # ISO/IEC 7813: track 1 is %B<PAN>^<name>^<expiry>…, track 2 is ;<PAN>=<expiry>….
 _TRACK = re.compile(
-    rb"%?[Bb]\d{12,19}\^[^^\r\n]{2,26}\^[0-9^]{4}[^\r\n,;|\t\"?]*\??|;?\d{12,19}[=D]\d{4}\d*\??"
+    rb"%?[Bb]\d{12,19}\^[^^\r\n]{2,26}\^[0-9^]{4}[^\r\n,;|\t\"?]*\??|;?\d{12,19}[=Dd]\d{4}\d*\??"
 )
 REMOVED = b"[removed]"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
@@ -30,7 +30,7 @@ from pipeline.core.messages import (
     parse_message,
 )
 from pipeline.errors import PantokError, PermanentError, TransientError
-from pipeline.job import Worker, run_job
+from pipeline.job import Worker, give_up, run_job
 from pipeline.keys import FingerprintKey
 from pipeline.model import Upload
 from pipeline.settings import Settings
@@ -61,43 +61,58 @@ class WorkQueueConsumer:
 
         Raises `TransientError` when the message is to be delivered again.
         """
-        logger.remove_keys(["job_id"])
         message = parse_message(record.body, self._bucket)
         metrics.add_metric("EventsIgnored", MetricUnit.Count, message.ignored)
+        troubles = [
+            self._trouble_in(partial(self._work_off, upload, record, seconds_left), upload.job_id)
+            for upload in message.uploads
+        ]
         if message.refused:
-            self._bury(dead_letter_of_message(record.body, self._failure(message.refused, record)))
-        troubles = [self._work_off(upload, record, seconds_left) for upload in message.uploads]
+            letter = dead_letter_of_message(record.body, self._failure(message.refused, record))
+            troubles.append(self._trouble_in(partial(self._bury, letter)))
         trouble = next((each for each in troubles if each is not None), None)
         if trouble is not None:
             self._postpone(record)
             raise trouble
 
-    def _work_off(
-        self, upload: Upload, record: SQSRecord, seconds_left: Callable[[], float]
+    def _trouble_in(
+        self, step: Callable[[], None], job_id: str | None = None
     ) -> TransientError | None:
-        logger.append_keys(job_id=upload.job_id)
-        try:
-            self._report(self._run(upload, seconds_left))
-        except PermanentError as error:
-            self._bury_upload(upload, record, error)
-        except TransientError as error:
-            if _receives(record) < self._max_receives:
-                return self._trouble(error)
-            self._give_up(upload, record, error)
+        with logger.append_context_keys(job_id=job_id):
+            try:
+                step()
+            except Exception as error:  # noqa: BLE001 - the edge: whatever it is, it is not printed
+                trouble = _without_content(error)
+                metrics.add_metric("AttemptsPostponed", MetricUnit.Count, 1)
+                facts = {"reason": trouble.code, "detail": trouble.detail}
+                logger.warning("to be tried again", extra=facts)
+                return trouble
         return None
 
-    def _run(self, upload: Upload, seconds_left: Callable[[], float]) -> Mapping[str, Any]:
+    def _work_off(
+        self, upload: Upload, record: SQSRecord, seconds_left: Callable[[], float]
+    ) -> None:
         try:
-            return run_job(upload, self._worker, seconds_left)
-        except PantokError:
-            raise
-        except Exception as error:  # noqa: BLE001 - the edge: whatever it is, it is not printed
-            raise _without_content(error) from None
+            receipt = run_job(upload, self._worker, seconds_left)
+        except PermanentError as error:
+            self._bury_upload(upload, record, error)
+        except Exception as error:
+            if _receives(record) < self._max_receives:
+                raise
+            self._give_up(upload, record, _without_content(error))
+        else:
+            self._report(receipt)
 
     def _give_up(self, upload: Upload, record: SQSRecord, error: TransientError) -> None:
-        """The last delivery failed too: the message would end in the queue without a reason."""
-        self._worker.ports.ledger.fail(upload.job_id, error.code, error.detail)
+        """The last delivery failed too: the message would end in the queue without a reason.
+
+        The letter comes first: where the ledger is what fails, there is still the letter.
+        """
         self._bury_upload(upload, record, error)
+        try:
+            give_up(upload, self._worker, error)
+        except TransientError as trouble:
+            logger.warning("not noted in the ledger", extra={"reason": trouble.code})
 
     def _bury_upload(self, upload: Upload, record: SQSRecord, error: PantokError) -> None:
         failure = self._failure(error.code, record, error.detail)
@@ -110,11 +125,6 @@ class WorkQueueConsumer:
 
     def _failure(self, reason: str, record: SQSRecord, detail: str = "") -> Failure:
         return Failure(reason, detail, _receives(record), self._worker.ports.clock())
-
-    def _trouble(self, error: TransientError) -> TransientError:
-        metrics.add_metric("AttemptsPostponed", MetricUnit.Count, 1)
-        logger.warning("to be tried again", extra={"reason": error.code, "detail": error.detail})
-        return error
 
     def _postpone(self, record: SQSRecord) -> None:
         longest = min(FIRST_POSTPONE_SECONDS * 2 ** _receives(record), LONGEST_POSTPONE_SECONDS)
@@ -142,7 +152,9 @@ def _receives(record: SQSRecord) -> int:
 
 
 def _without_content(error: Exception) -> TransientError:
-    """What kind of error it was and where, without its text, which may hold anything."""
+    """A `TransientError` as it is; of any other error what and where it was, without its text."""
+    if isinstance(error, TransientError):
+        return error
     traceback, place = error.__traceback__, ""
     while traceback is not None:
         name = traceback.tb_frame.f_globals.get("__name__", "")
@@ -171,18 +183,29 @@ def consumer() -> WorkQueueConsumer:
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     """Lambda entry point: an SQS event in, the messages to be delivered again out."""
-    records = event.get("Records") if isinstance(event, dict) else None
-    count = len(records) if isinstance(records, list) else 0
-    metrics.add_metric("Messages", MetricUnit.Count, count)
-    if not count:
+    records = _records(event)
+    metrics.add_metric("Messages", MetricUnit.Count, len(records))
+    if not records:
         raise PermanentError("malformed_event", "not an SQS event")
+    work_queue_consumer = consumer()
 
     def seconds_left() -> float:
         return context.get_remaining_time_in_millis() / 1000
 
     def consume(record: SQSRecord) -> None:
-        consumer().consume(record, seconds_left)
+        work_queue_consumer.consume(record, seconds_left)
 
     return process_partial_response(
         event=event, record_handler=consume, processor=processor, context=context
     )
+
+
+def _records(unverified: Any) -> list[Any]:
+    """The event's messages; none if it holds anything else."""
+    records = unverified.get("Records") if isinstance(unverified, dict) else None
+    if not isinstance(records, list):
+        return []
+    are_messages = all(
+        isinstance(each, dict) and each.get("eventSource") == "aws:sqs" for each in records
+    )
+    return records if are_messages else []

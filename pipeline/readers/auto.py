@@ -10,11 +10,13 @@ import pyarrow as pa
 
 from pipeline.core.layouts import Column, Format, Layout
 from pipeline.core.pans import has_issuer_prefix, normalise, passes_luhn
+from pipeline.core.sensitive import is_sensitive_name
 from pipeline.errors import PermanentError
 
 AUTO = "auto"
 SAMPLE_BYTES = 256 * 1024
 MIN_PAN_SHARE = 0.7  # of a column's filled cells; a column of other numbers reaches 0.1 by chance
+MIN_DIGITS_OF_DATA = 4  # a masked card number shows as many
 
 _DELIMITERS = (",", ";", "\t", "|", "~", "^")
 
@@ -31,12 +33,13 @@ def auto_layout(sample: bytes) -> Layout:
     if not rows:
         raise PermanentError("no_rows", "the file holds no data records")
     columns = _pan_columns(rows[1:] or rows)
+    has_header = len(rows) > 1 and all(_is_name(_cell(rows[0], at)) for at in columns)
+    names = _names(rows[0], has_header=has_header)
+    columns = [at for at in columns if at < len(names) and not is_sensitive_name(names[at])]
     if not columns:
         raise PermanentError(
             "no_pan_column", "no column holds card numbers: write a layout for this file"
         )
-    has_header = len(rows) > 1 and not _pans_among([_cell(rows[0], at) for at in columns])
-    names = _names(rows[0], has_header=has_header)
     return Layout(
         name=AUTO,
         format=Format(
@@ -94,6 +97,11 @@ def _holds_pans(cells: Sequence[str]) -> bool:
 def _pans_among(cells: Sequence[str]) -> int:
     digits = normalise(pa.array(cells, pa.string())).digits.drop_null().cast(pa.binary())
     return sum(has_issuer_prefix(pan) and passes_luhn(pan) for pan in digits.to_pylist())
+
+
+def _is_name(cell: str) -> bool:
+    """Whether a cell above card numbers names them; else it is one of them, however unreadable."""
+    return any(map(str.isalpha, cell)) and sum(map(str.isdigit, cell)) < MIN_DIGITS_OF_DATA
 
 
 def _cell(row: Sequence[str], at: int) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,7 +13,9 @@ from pipeline.core.layouts import Records
 from pipeline.errors import PermanentError
 
 _AMOUNT = pa.decimal128(38, 6)
-_AMOUNT_PATTERN = r"^[+-]?\d{1,26}(\.\d{1,6})?$"
+_AMOUNT_PATTERN = r"^[+-]?[0-9]{1,26}(\.[0-9]{1,6})?$"
+_CLAIM = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{1,6})?")
+_EXACT = Context(prec=60)
 
 
 class ControlTotals:
@@ -34,11 +37,17 @@ class ControlTotals:
         if self._rules.sum_column:
             self._add_amounts(details.column(self._rules.sum_column))
 
+    def add_unreadable(self) -> None:
+        """Takes a detail record into account that is not even to be split into fields."""
+        self._count += 1
+        self._unreadable_amounts += 1
+
     def _add_amounts(self, amounts: pa.ChunkedArray) -> None:
+        amounts = pc.utf8_trim_whitespace(amounts)
         readable = amounts.filter(pc.match_substring_regex(amounts, _AMOUNT_PATTERN))
         self._unreadable_amounts += len(amounts) - len(readable)
         total = pc.sum(readable.cast(_AMOUNT)).as_py()
-        self._sum += total if total is not None else 0
+        self._sum = _EXACT.add(self._sum, total if total is not None else 0)
 
     def take_trailer(self, fields: Sequence[str]) -> None:
         """Remembers the trailer record."""
@@ -77,14 +86,9 @@ class ControlTotals:
 
     def _claimed(self, field: int) -> Decimal:
         trailer = self._trailer or ()
-        try:
-            value = Decimal(trailer[field - 1].strip())
-        except (IndexError, InvalidOperation):
-            raise PermanentError(
-                "trailer_mismatch", f"field {field} of the trailer is not a number"
-            ) from None
-        if not value.is_finite():
+        text = trailer[field - 1].strip() if field <= len(trailer) else ""
+        if not _CLAIM.fullmatch(text):
             raise PermanentError(
                 "trailer_mismatch", f"field {field} of the trailer is not a number"
             )
-        return value
+        return Decimal(text)

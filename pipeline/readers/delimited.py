@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from pipeline.core.guard import could_hold_pan
 from pipeline.core.layouts import Format, Layout, Records
 from pipeline.errors import PermanentError
 from pipeline.readers.control_totals import ControlTotals
@@ -29,10 +30,12 @@ from pipeline.readers.records import MalformedRow, TextRecordBatch
 from pipeline.readers.redaction import RecordRedactor
 
 MAX_COLUMNS = 10_000
+UNKNOWN_TYPE = "unknown_record_type"
 
 _LINE_END = re.compile(rb"\r\n|\n|\r")
+_LONE_CR = re.compile(rb"\r(?!\n)")
 _UNDECODABLE = "\U0010ffff"  # a noncharacter: it stands for bytes that are not UTF-8
-_DATA_IN_HEADER = re.compile(r"\d(?:[ -]?\d){11}")
+_UNDECODABLE_BYTES = _UNDECODABLE.encode()
 
 
 def read_delimited(
@@ -82,16 +85,18 @@ class _DelimitedReader:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._dialect = layout.format
-        self._quoted = _quoted_grammar(layout.format) if layout.format.quote else None
+        has_grammar = layout.format.quote or layout.format.escape
+        self._quoted = _quoted_grammar(layout.format) if has_grammar else None
         self._names: tuple[str, ...] = layout.format.fields
         self._splitter = RecordTypes(layout.records) if layout.records else None
         self._totals = ControlTotals(layout.records)
         self._next_row = 1
-        self._has_begun = False
+        self._is_empty = True
 
     def read(self, block: bytes) -> TextRecordBatch | None:
-        if not self._has_begun:
-            block = self._begin(block)
+        self._is_empty = False
+        if not self._names:
+            block = self._behind_column_names(block)
         runs = list(self._runs(block))
         if not runs:
             return None
@@ -102,19 +107,19 @@ class _DelimitedReader:
 
     def finish(self) -> None:
         """What can only be said at the end of the file."""
-        if not self._has_begun:
+        if self._is_empty:
             raise PermanentError("empty_file", "the file holds no bytes")
         is_confirmed_empty = self._totals.verify()
         if self._next_row == 1 and not is_confirmed_empty:
             raise PermanentError("no_rows", "the file holds no data records")
 
-    def _begin(self, block: bytes) -> bytes:
-        self._has_begun = True
-        if not self._dialect.header:
-            return block
+    def _behind_column_names(self, block: bytes) -> bytes:
+        """What follows the line of column names; nothing while that line is yet to come."""
         block = block.lstrip(b"\r\n")
         if self._splitter is not None:
             block = self._splitter.without_leading_headers(block)
+        if not block:
+            return block
         end = self._quoted.one_record_end(block, 0) if self._quoted else None
         if end is None:
             match = _LINE_END.search(block)
@@ -134,11 +139,11 @@ class _DelimitedReader:
             elif kind == "trailer":
                 self._totals.take_trailer(split_fields(body, self._dialect))
             elif kind == "unknown":
-                yield _Run(body, "unknown_record_type")
+                yield _Run(body, UNKNOWN_TYPE)
 
     def _balanced(self, run: bytes) -> Iterator[_Run]:
         """The run, less the lines whose quotes do not close, when a look says there may be some."""
-        if self._quoted is None or self._dialect.quote.encode() not in run:
+        if self._quoted is None or not self._quoted.is_needed_for(run):
             yield _Run(run)
             return
         position = 0
@@ -156,8 +161,12 @@ class _DelimitedReader:
                 )
             match = _LINE_END.search(run, position)
             end = match.end() if match else len(run)
-            yield _Run(run[position:end], "unbalanced_quote")
+            yield _Run(run[position:end], self._why_unbalanced(run[position:end]))
             position = end
+
+    def _why_unbalanced(self, line: bytes) -> str:
+        quote = self._dialect.quote.encode()
+        return "unbalanced_quote" if quote and quote in line else "dangling_escape"
 
     def _batch(self, runs: Sequence[_Run], first_row: int) -> TextRecordBatch:
         tables: list[pa.Table] = []
@@ -167,10 +176,12 @@ class _DelimitedReader:
         for run in runs:
             if run.malformed:
                 malformed.append(MalformedRow(row, run.malformed))
+                if run.malformed != UNKNOWN_TYPE:
+                    self._totals.add_unreadable()
                 row += 1
                 continue
             text = _marked(run.body)
-            is_marked = is_marked or text is not run.body
+            is_marked = is_marked or _UNDECODABLE_BYTES in text
             table, wrong_ordinals = self._parse(text)
             total = table.num_rows + len(wrong_ordinals)
             malformed += [MalformedRow(row + at, "wrong_field_count") for at in wrong_ordinals]
@@ -185,17 +196,20 @@ class _DelimitedReader:
             malformed += [MalformedRow(number, "invalid_encoding") for number in undecodable]
         records = _RawRecords(runs, self._quoted if self._dialect.embedded_newlines else None)
         redactor = self._redactor
+        of_other_types = {row.row_number for row in malformed if row.reason == UNKNOWN_TYPE}
         return TextRecordBatch(
             file_columns=self._names,
             columns=_one_batch(table),
             row_numbers=row_numbers,
             malformed=sorted(malformed, key=lambda item: item.row_number),
-            raw_record=lambda number: redactor.redacted(records.all[number - first_row]),
+            raw_record=lambda number: redactor.redacted(
+                records.all[number - first_row], has_file_columns=number not in of_other_types
+            ),
         )
 
     @cached_property
     def _redactor(self) -> RecordRedactor:
-        return RecordRedactor(self._dialect, self._names)
+        return RecordRedactor(self._dialect.delimiter, self._quoted, self._names)
 
     def _wanted(self) -> list[str]:
         """The columns that the layout names, in the file's order."""
@@ -205,8 +219,7 @@ class _DelimitedReader:
     def _parse(self, text: bytes) -> tuple[pa.Table, list[int]]:
         if self._dialect.has_plain_delimiter:
             return _parse_plain(text, self._names, self._wanted(), self._dialect)
-        table, wrong = _parse_long_delimiter(text, self._names, self._dialect.delimiter)
-        return table.select(self._wanted()), wrong
+        return _parse_long_delimiter(text, self._names, self._wanted(), self._dialect.delimiter)
 
 
 @dataclass(frozen=True)
@@ -253,26 +266,28 @@ class RecordTypes:
             else b"(?:%s)" % b"|".join(special)
         )
         self._exception = re.compile(rb"^" + exceptions + rb"[^\n]*(?:\n|\Z)", re.MULTILINE)
+        self._exception_by_cr = re.compile(  # five times slower
+            rb"(?:^|(?<=\r)(?!\n))" + exceptions + rb"[^\r\n]*(?:\r\n|\n|\r|\Z)", re.MULTILINE
+        )
 
     def without_leading_headers(self, block: bytes) -> bytes:
         """The block behind its header records: the line of column names comes first then."""
         while self._header and block.startswith(self._header):
             match = _LINE_END.search(block)
-            block = block[match.end() :] if match else b""
+            block = block[match.end() :].lstrip(b"\r\n") if match else b""
         return block
 
     def split(self, block: bytes) -> Iterator[tuple[bytes, str]]:
         """Runs of detail lines, and every other line alone with its kind; blank lines left out."""
         position = 0
-        for match in self._exception.finditer(block):
-            if match.start() > position:
-                yield block[position : match.start()], "detail"
+        exception = self._exception_by_cr if _LONE_CR.search(block) else self._exception
+        for match in exception.finditer(block):
+            yield from _details(block[position : match.start()])
             position = match.end()
             kind = self._kind(match[0])
             if kind:
                 yield match[0], kind
-        if position < len(block):
-            yield block[position:], "detail"
+        yield from _details(block[position:])
 
     def _kind(self, line: bytes) -> str:
         if self._trailer and line.startswith(self._trailer):
@@ -280,6 +295,11 @@ class RecordTypes:
         if self._header and line.startswith(self._header):
             return "header"
         return "unknown" if line.strip(b"\r\n") else ""
+
+
+def _details(lines: bytes) -> Iterator[tuple[bytes, str]]:
+    if lines.strip(b"\r\n"):
+        yield lines, "detail"
 
 
 def split_fields(line: bytes, dialect: Format) -> list[str]:
@@ -309,7 +329,7 @@ def column_names(header: bytes, dialect: Format) -> tuple[str, ...]:
 
 def _check_columns(names: Sequence[str], layout: Layout) -> None:
     for at, name in enumerate(names, start=1):
-        if _DATA_IN_HEADER.search(name):
+        if could_hold_pan(name):
             raise PermanentError(
                 "header_looks_like_data",
                 f"column {at} of the header holds a long number: set format.header = false",
@@ -347,6 +367,9 @@ def _parse_plain(
     text: bytes, names: Sequence[str], wanted: Sequence[str], dialect: Format
 ) -> tuple[pa.Table, list[int]]:
     wrong: list[int] = []
+    places = {name: str(names.index(name)) for name in wanted}  # other names may occur twice
+    if text.startswith(codecs.BOM_UTF8):
+        text = b"\n" + text  # at the start the parser would take a mark away, here it is content
 
     def note(row: pyarrow.csv.InvalidRow) -> str:
         wrong.append(row.number - 1)
@@ -356,7 +379,9 @@ def _parse_plain(
         table = pyarrow.csv.read_csv(
             pa.BufferReader(text),
             pyarrow.csv.ReadOptions(
-                use_threads=False, block_size=len(text) + 1, column_names=_unique(names)
+                use_threads=False,
+                block_size=len(text) + 1,
+                column_names=[str(at) for at in range(len(names))],
             ),
             pyarrow.csv.ParseOptions(
                 delimiter=dialect.delimiter,
@@ -367,37 +392,27 @@ def _parse_plain(
                 invalid_row_handler=note,
             ),
             pyarrow.csv.ConvertOptions(
-                include_columns=wanted,
-                column_types=dict.fromkeys(wanted, pa.string()),
+                include_columns=list(places.values()),
+                column_types=dict.fromkeys(places.values(), pa.string()),
                 check_utf8=False,
                 strings_can_be_null=False,
             ),
         )
     except pa.ArrowInvalid:
         raise PermanentError("malformed_file", "the delimited parser cannot go on") from None
-    return table, wrong
+    return table.rename_columns(list(wanted)), wrong
 
 
 def _parse_long_delimiter(
-    text: bytes, names: Sequence[str], delimiter: str
+    text: bytes, names: Sequence[str], wanted: Sequence[str], delimiter: str
 ) -> tuple[pa.Table, list[int]]:
     lines = pa.array([line for line in _LINE_END.split(text) if line], pa.binary())
     fields = pc.split_pattern(lines.cast(pa.string()), delimiter)
     fits = pc.equal(pc.list_value_length(fields), len(names))
     wrong = [at for at, fit in enumerate(fits.to_pylist()) if not fit]
     fitting = fields.filter(fits)
-    columns = [pc.list_element(fitting, at) for at in range(len(names))]
-    return pa.table(columns, names=_unique(names)), wrong
-
-
-def _unique(names: Sequence[str]) -> list[str]:
-    """Names that differ: a repeated one, which no layout may use, gets its place appended."""
-    seen: set[str] = set()
-    unique = []
-    for at, name in enumerate(names, start=1):
-        unique.append(name if name not in seen else f"{name}#{at}")
-        seen.add(name)
-    return unique
+    columns = [pc.list_element(fitting, names.index(name)) for name in wanted]
+    return pa.table(columns, names=list(wanted)), wrong
 
 
 def _numbers_without(first: int, total: int, wrong_ordinals: Sequence[int]) -> pa.Array:

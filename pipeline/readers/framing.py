@@ -10,7 +10,10 @@ from typing import Protocol
 from pipeline.errors import PermanentError
 
 BLOCK_BYTES = 4 * 1024 * 1024
-"""How much is read at once; also the longest record that is accepted."""
+"""How much is read at once.
+
+A record of this length, line end included, is accepted; one of twice that never is.
+"""
 
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -34,7 +37,8 @@ def blocks_of_records(
 ) -> Iterator[bytes]:
     """Blocks that each hold whole records only; the last one may lack its final line end.
 
-    Raises `PermanentError` `record_too_long` when a record does not fit a block.
+    Raises `PermanentError` `record_too_long` when a record is longer than a block and not complete
+    yet.
     """
     rest = b""
     while fresh := stream.read(block_bytes):
@@ -80,6 +84,8 @@ class Utf8Stream:
         if not self._is_at_start:
             return raw
         self._is_at_start = False
+        while len(raw) < len(codecs.BOM_UTF8) and (more := self._stream.read(1)):
+            raw += more
         if raw.startswith(_UTF16_MARKS):
             raise PermanentError(
                 "encoding_mismatch", "the file is UTF-16: set format.encoding = 'utf-16'"
@@ -113,21 +119,26 @@ class LineGrammar:
 
 
 class QuotedGrammar:
-    """Records of a delimited file in which a quoted field may hold line ends.
+    """Records of a delimited file with quotes or escapes, which may hide delimiters and line ends.
 
     The grammar is the parser's own: a quote opens a field only at its start; inside, a doubled
     quote (or an escaped one) is a character; what follows the closing quote is taken as it is.
+    Line ends, escaped or not, end a record unless `embedded_newlines`.
     """
 
     def __init__(self, delimiter: str, quote: str, escape: str, *, embedded_newlines: bool) -> None:
-        d, q = re.escape(delimiter.encode()), re.escape(quote.encode())
-        e = re.escape(escape.encode()) if escape else b""
+        self._delimiter = delimiter.encode()
+        self._special = tuple(text.encode() for text in (quote, escape) if text)
+        d, q, e = (re.escape(text.encode()) for text in (delimiter, quote, escape))
         line_ends = b"" if embedded_newlines else rb"\r\n"
-        escaped = rb"|" + e + rb"(?s:.)" if e else b""
-        inside = rb"(?:[^" + q + e + line_ends + rb"]|" + q + q + escaped + rb")*+"
+        escaped = rb"|" + e + (rb"(?s:.)" if embedded_newlines else rb"[^\r\n]") if e else b""
         plain = rb"(?:[^" + d + e + rb"\r\n]" + escaped + rb")*+"
-        field = rb"(?:" + q + inside + q + plain + rb"|(?!" + q + rb")" + plain + rb")"
+        field = plain
+        if q:
+            inside = rb"(?:[^" + q + e + line_ends + rb"]|" + q + q + escaped + rb")*+"
+            field = rb"(?:" + q + inside + q + plain + rb"|(?!" + q + rb")" + plain + rb")"
         record = rb"(?>" + field + rb"(?:" + d + field + rb")*+)"
+        self._field = re.compile(field)
         self._complete = re.compile(rb"(?:" + record + rb"(?:\r\n|\n|\r(?!\n|\Z)))*+")
         self._one = re.compile(record + rb"(?:\r\n|\n|\r(?!\n)|\Z)")
 
@@ -140,3 +151,20 @@ class QuotedGrammar:
         """Behind the record that begins at `start`; None when its quotes do not close."""
         match = self._one.match(block, start)
         return match.end() if match else None
+
+    def is_needed_for(self, block: bytes) -> bool:
+        """Whether a quote or an escape stands in the block; without one, lines are records."""
+        return any(text in block for text in self._special)
+
+    def fields(self, record: bytes) -> list[bytes] | None:
+        """The fields of one record, quotes and all; None when its quotes do not close."""
+        fields: list[bytes] = []
+        start = 0
+        while match := self._field.match(record, start):
+            fields.append(match[0])
+            if match.end() == len(record):
+                return fields
+            if not record.startswith(self._delimiter, match.end()):
+                return None
+            start = match.end() + len(self._delimiter)
+        return None

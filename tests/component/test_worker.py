@@ -207,6 +207,7 @@ def test_the_last_delivery_ends_in_a_dead_letter_with_the_reason(stage: Stage) -
     assert stage.deliver(event, receive_count=5, context=context) == NOTHING_FAILED
     assert stage.reasons == ["out_of_time"]
     assert stage.world.dead_letters.letters[0]["attempts"] == 5
+    assert stage.statuses == ["failed"]
 
 
 def test_messages_wait_longer_each_time_and_never_too_long(stage: Stage) -> None:

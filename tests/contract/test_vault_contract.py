@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -72,7 +73,7 @@ def _claims(count: int) -> list[Claim]:
     return [Claim(b"\x01" + os.urandom(32), token) for token in tokens]
 
 
-@pytest.mark.parametrize("count", [0, 1, 25, 26, 60])
+@pytest.mark.parametrize("count", [0, 1, 25, 26, 100, 250])
 def test_inserted_rows_are_there(tables: Tables, count: int) -> None:
     tokens = mint_tokens(count, os.urandom)
     tables.vault.insert_if_absent([_sealed(token, token.encode()) for token in tokens])
@@ -86,12 +87,19 @@ def test_a_row_that_is_there_stays_as_it_is(tables: Tables) -> None:
     assert tables.stored(token) == b"first"
 
 
-def test_an_unknown_fingerprint_has_no_token(tables: Tables) -> None:
-    assert tables.fingerprints.look_up([os.urandom(33) for _ in range(101)]) == {}
-    assert tables.fingerprints.look_up([]) == {}
+@pytest.mark.parametrize("count", [0, 1, 100, 101])
+def test_an_unknown_fingerprint_has_no_token(tables: Tables, count: int) -> None:
+    assert tables.fingerprints.look_up([os.urandom(33) for _ in range(count)]) == {}
 
 
-@pytest.mark.parametrize("count", [1, 25, 26, 101])
+def test_known_fingerprints_are_told_from_unknown_ones(tables: Tables) -> None:
+    known, unknown = _claims(70), _claims(70)
+    tables.fingerprints.claim(known)
+    mixed = [each.fingerprint for pair in zip(unknown, known, strict=True) for each in pair]
+    assert tables.fingerprints.look_up(mixed) == {each.fingerprint: each.token for each in known}
+
+
+@pytest.mark.parametrize("count", [0, 1, 25, 26, 100, 101, 250])
 def test_a_claim_holds_and_is_found_again(tables: Tables, count: int) -> None:
     claims = _claims(count)
     expected = {claim.fingerprint: claim.token for claim in claims}
@@ -112,6 +120,27 @@ def test_who_claims_second_is_told_the_first_token(tables: Tables) -> None:
     assert [held[claim.fingerprint] for claim in first[20:]] == [
         claim.token for claim in second[20:]
     ]
+
+
+def test_of_claimants_at_the_same_time_one_wins_and_all_are_told_so(
+    local_stack: LocalStack,
+) -> None:
+    fingerprints = [os.urandom(33) for _ in range(30)]
+    held: list[dict[bytes, str]] = []
+
+    def claim(contender: Fingerprints) -> None:
+        tokens = mint_tokens(len(fingerprints), os.urandom)
+        claims = [Claim(*pair) for pair in zip(fingerprints, tokens, strict=True)]
+        held.append(dict(contender.claim(claims)))
+
+    contenders = [_dynamodb(local_stack).fingerprints for _ in range(4)]
+    threads = [threading.Thread(target=claim, args=[each]) for each in contenders]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(held) == 4
+    assert all(each == held[0] for each in held)
 
 
 def test_a_data_key_is_read_as_it_was_stored_and_never_replaced(tables: Tables) -> None:

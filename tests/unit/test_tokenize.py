@@ -247,3 +247,12 @@ def test_without_a_layout_only_tokens_and_last4_come_out() -> None:
     receipt = run_job(upload, bench.worker, lambda: 900.0)
     assert bench.table(receipt).column_names == ["card_token", "card_last4"]
     assert receipt["columns"]["dropped"] == ["note"]
+
+
+@pytest.mark.parametrize("name", [PANS[0], FAILS_LUHN, "4111.1111.1111.1111", "4111-1111 11111111"])
+def test_a_header_that_holds_a_long_number_is_refused_and_not_repeated(name: str) -> None:
+    bench = Bench(layout(NOTE))
+    with pytest.raises(PermanentError) as refusal:
+        bench.run(f"card,note,{name}\n{PANS[0]},a,b\n")
+    assert refusal.value.code == "header_looks_like_data"
+    assert name not in json.dumps(list(bench.world.tokenized.receipts.values()))

@@ -1,0 +1,216 @@
+"""What the ledger promises, in memory and in DynamoDB alike."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from pipeline.aws.dynamodb_ledger import DynamoDBLedger
+from pipeline.errors import TransientError
+from pipeline.local import LocalStack
+from pipeline.model import Decision, JobState
+from pipeline.ports import Ledger
+from pipeline.testing import A_MOMENT, MemoryLedger
+from pipeline.wiring import CountedSession
+
+FACTS = {"uri": "s3://quarantine/incoming/x/a.csv", "layout": "x"}
+PARTS = (("s3://t/_staging/a", "s3://t/data/a"), ("s3://t/_staging/b", "s3://t/data/b"))
+
+
+@dataclass
+class Book:
+    """A ledger, and what it shows of a job to a reader."""
+
+    ledger: Ledger
+    shown: Callable[[str], dict[str, Any] | None]
+
+
+def _memory() -> Book:
+    ledger = MemoryLedger()
+
+    def shown(job_id: str) -> dict[str, Any] | None:
+        job = ledger.jobs.get(job_id)
+        if job is None:
+            return None
+        fields = ("attempts", "status", "rows_read", "reason", "trouble")
+        return {name: getattr(job, name) or None for name in fields}
+
+    return Book(ledger, shown)
+
+
+def _dynamodb(stack: LocalStack) -> Book:
+    client = CountedSession(stack.session()).client("dynamodb")
+    ledger = DynamoDBLedger(client, stack.outputs["JobsTable"])
+
+    def shown(job_id: str) -> dict[str, Any] | None:
+        job = ledger.get(job_id)
+        if job is None:
+            return None
+        fields = ("attempts", "status", "rows_read", "reason", "trouble")
+        return {name: job.get(name) or None for name in fields}
+
+    return Book(ledger, shown)
+
+
+@pytest.fixture(params=["memory", "dynamodb"])
+def book(request: pytest.FixtureRequest) -> Book:
+    if request.param == "memory":
+        return _memory()
+    return _dynamodb(request.getfixturevalue("local_stack"))
+
+
+@pytest.fixture
+def job_id() -> str:
+    return f"job_{os.urandom(8).hex()}"
+
+
+def _decision(attempt_id: str = "ours", rows_read: int = 7) -> Decision:
+    return Decision(attempt_id, {"status": "committed", "rows_read": rows_read}, PARTS)
+
+
+def test_a_new_job_is_undecided_and_counts_its_attempts(book: Book, job_id: str) -> None:
+    assert book.ledger.start(job_id, FACTS, A_MOMENT) == JobState(1)
+    assert book.ledger.start(job_id, FACTS, A_MOMENT) == JobState(2)
+
+
+def test_progress_and_trouble_show_until_the_next_attempt(book: Book, job_id: str) -> None:
+    book.ledger.start(job_id, FACTS, A_MOMENT)
+    book.ledger.progress(job_id, 1000)
+    book.ledger.note_trouble(job_id, "throttled")
+    assert book.shown(job_id) == {
+        "attempts": 1,
+        "status": "waiting",
+        "rows_read": 1000,
+        "reason": None,
+        "trouble": "throttled",
+    }
+    book.ledger.start(job_id, FACTS, A_MOMENT)
+    shown = book.shown(job_id) or {}
+    assert (shown["status"], shown["rows_read"]) == ("running", None)
+
+
+def test_the_first_decision_stands(book: Book, job_id: str) -> None:
+    book.ledger.start(job_id, FACTS, A_MOMENT)
+    assert book.ledger.decide(job_id, _decision("first")) == _decision("first")
+    assert book.ledger.decide(job_id, _decision("second", 8)) == _decision("first")
+
+
+def test_deciding_again_after_a_lost_reply_gives_our_own_decision(book: Book, job_id: str) -> None:
+    book.ledger.start(job_id, FACTS, A_MOMENT)
+    for _ in range(2):
+        assert book.ledger.decide(job_id, _decision()) == _decision()
+
+
+def test_who_starts_a_decided_job_is_told_what_to_carry_out(book: Book, job_id: str) -> None:
+    book.ledger.start(job_id, FACTS, A_MOMENT)
+    book.ledger.decide(job_id, _decision())
+    assert book.ledger.start(job_id, FACTS, A_MOMENT) == JobState(1, _decision(), False)
+    assert (book.shown(job_id) or {})["status"] == "publishing"
+
+
+def test_who_starts_a_committed_job_is_told_so(book: Book, job_id: str) -> None:
+    book.ledger.start(job_id, FACTS, A_MOMENT)
+    book.ledger.note_trouble(job_id, "throttled")
+    book.ledger.decide(job_id, _decision())
+    book.ledger.commit(job_id)
+    book.ledger.commit(job_id)
+    assert book.ledger.start(job_id, FACTS, A_MOMENT) == JobState(1, _decision(), True)
+    assert book.shown(job_id) == {
+        "attempts": 1,
+        "status": "committed",
+        "rows_read": 7,
+        "reason": None,
+        "trouble": None,
+    }
+
+
+def test_a_decided_job_takes_no_word_of_other_attempts(book: Book, job_id: str) -> None:
+    book.ledger.start(job_id, FACTS, A_MOMENT)
+    book.ledger.decide(job_id, _decision())
+    book.ledger.commit(job_id)
+    before = book.shown(job_id)
+    book.ledger.progress(job_id, 99)
+    book.ledger.note_trouble(job_id, "throttled")
+    book.ledger.start(job_id, FACTS, A_MOMENT)
+    assert book.shown(job_id) == before
+
+
+def test_failing_a_decided_job_returns_the_decision(book: Book, job_id: str) -> None:
+    book.ledger.start(job_id, FACTS, A_MOMENT)
+    book.ledger.decide(job_id, _decision())
+    assert book.ledger.fail(job_id, "malformed_file", "row 3") == _decision()
+    assert (book.shown(job_id) or {})["status"] == "publishing"
+
+
+def test_a_failed_job_can_be_started_and_decided_after_all(book: Book, job_id: str) -> None:
+    book.ledger.start(job_id, FACTS, A_MOMENT)
+    assert book.ledger.fail(job_id, "unknown_layout", "") is None
+    shown = book.shown(job_id) or {}
+    assert (shown["status"], shown["reason"]) == ("failed", "unknown_layout")
+    assert book.ledger.start(job_id, FACTS, A_MOMENT) == JobState(2)
+    assert (book.shown(job_id) or {})["reason"] is None
+    assert book.ledger.decide(job_id, _decision()) == _decision()
+
+
+def test_what_is_said_of_a_job_that_never_started_is_not_noted(book: Book, job_id: str) -> None:
+    book.ledger.progress(job_id, 3)
+    book.ledger.note_trouble(job_id, "throttled")
+    book.ledger.commit(job_id)
+    assert book.ledger.fail(job_id, "throttled", "") is None
+    with pytest.raises(TransientError, match="decision_unresolved"):
+        book.ledger.decide(job_id, _decision())
+    assert book.shown(job_id) is None
+
+
+def test_a_job_is_not_committed_before_it_is_decided(book: Book, job_id: str) -> None:
+    book.ledger.start(job_id, FACTS, A_MOMENT)
+    book.ledger.commit(job_id)
+    assert (book.shown(job_id) or {})["status"] == "running"
+
+
+def test_attempts_that_decide_at_the_same_time_agree(local_stack: LocalStack, job_id: str) -> None:
+    ledgers = [_dynamodb(local_stack).ledger for _ in range(6)]
+    ledgers[0].start(job_id, FACTS, A_MOMENT)
+    stands: list[Decision] = []
+    deciders = [
+        threading.Thread(
+            target=lambda ledger, name: stands.append(ledger.decide(job_id, _decision(name))),
+            args=[ledger, str(at)],
+        )
+        for at, ledger in enumerate(ledgers)
+    ]
+    for decider in deciders:
+        decider.start()
+    for decider in deciders:
+        decider.join()
+    assert len(stands) == 6
+    assert len({each.attempt_id for each in stands}) == 1
+
+
+def test_the_ledger_is_kept_for_more_than_the_audit_year(
+    local_stack: LocalStack, job_id: str
+) -> None:
+    _dynamodb(local_stack).ledger.start(job_id, FACTS, A_MOMENT)
+    key = {"job_id": {"S": job_id}}
+    table = local_stack.outputs["JobsTable"]
+    item = local_stack.client("dynamodb").get_item(TableName=table, Key=key)["Item"]
+    days = (int(item["expires_at"]["N"]) - A_MOMENT.timestamp()) / 86400
+    assert 365 < days <= 400
+
+
+def test_a_reader_sees_the_facts_of_a_job_and_not_its_decision(
+    local_stack: LocalStack, job_id: str
+) -> None:
+    client = CountedSession(local_stack.session()).client("dynamodb")
+    ledger = DynamoDBLedger(client, local_stack.outputs["JobsTable"])
+    ledger.start(job_id, FACTS, A_MOMENT)
+    ledger.decide(job_id, _decision())
+    (job,) = [each for each in ledger.jobs() if each["job_id"] == job_id]
+    assert job == ledger.get(job_id)
+    assert (job["uri"], job["layout"], job["status"]) == (*FACTS.values(), "publishing")
+    assert "decision" not in job
