@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import logging
 import os
 import traceback
 from collections.abc import Callable
@@ -13,17 +11,15 @@ import pytest
 
 from pipeline.aws.dynamodb_ledger import DynamoDBLedger
 from pipeline.aws.dynamodb_vault import DynamoDBDataKeys, DynamoDBFingerprints, DynamoDBVault
-from pipeline.aws.faults import MAX_TRIES
 from pipeline.aws.kms_keys import KMSKeys
 from pipeline.aws.layout_catalogue import UriLayouts
 from pipeline.aws.s3_objects import S3Quarantine, S3Tokenized
 from pipeline.aws.sqs_queue import SQSDeadLetters, SQSWorkQueue
 from pipeline.core.envelope import mint_tokens
-from pipeline.errors import LayoutError, PantokError, PermanentError, TransientError
+from pipeline.errors import PantokError, PermanentError, TransientError
 from pipeline.local import LocalStack
-from pipeline.model import Chunk, Claim, Decision, SealedPan, SourceObject, WrappedDataKey
-from pipeline.staging import RejectsFile, StagedParts
-from pipeline.testing import A_MOMENT, MemoryWorld
+from pipeline.model import Claim, Decision, SealedPan, SourceObject, WrappedDataKey
+from pipeline.testing import A_MOMENT
 from pipeline.wiring import CountedSession
 from tests.network import (
     SECRET,
