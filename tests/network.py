@@ -35,6 +35,9 @@ class Network:
     def script(self, operation: str, *faults: Fault) -> None:
         self._faults[operation].extend(faults)
 
+    def reset(self) -> None:
+        self._faults.clear()
+
     def _send(self, event_name: str, request: Any, **_: object) -> AWSResponse | None:
         operation = event_name.rsplit(".", 1)[1]
         self.sent[operation].append(request)

@@ -51,16 +51,16 @@ class UriLayouts:
                 return content
         except FileNotFoundError:
             return None
+        except BotoCoreError as error:  # a time-out is an OSError too
+            raise TransientError(
+                "aws_unreachable", f"s3:GetObject: {type(error).__name__}"
+            ) from None
         except OSError as error:
             cause = getattr(error, "backend_error", None)
             code = error_code(cause) if isinstance(cause, ClientError) else type(error).__name__
             if code in _ABSENT:
                 return None
             raise transient("s3:GetObject", code) from None
-        except BotoCoreError as error:
-            raise TransientError(
-                "aws_unreachable", f"s3:GetObject: {type(error).__name__}"
-            ) from None
 
 
 def built_in_layout(name: str) -> bytes | None:

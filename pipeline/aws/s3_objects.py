@@ -12,13 +12,13 @@ import smart_open.s3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from pipeline.aws.faults import error_code, transient, translated
+from pipeline.aws.s3_writing import written
 from pipeline.errors import PermanentError, TransientError
 from pipeline.model import SourceObject
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-UPLOAD_PART_BYTES = 8 * 1024 * 1024  # held in memory while an object is written
 READ_BUFFER_BYTES = 1024 * 1024
 RECEIPT_TRIES = 5
 
@@ -27,11 +27,6 @@ _GONE = frozenset(
 )
 _PRECONDITION_FAILED = frozenset({"PreconditionFailed", "412"})
 _RACING = frozenset({"ConditionalRequestConflict", "409"})
-
-# botocore has tried again by then. Left as they are, these would add a minute of sleep to each
-# failure, and log AWS's messages.
-smart_open.s3.RETRY.exceptions = []
-smart_open.s3.RETRY.client_error_codes = []
 
 
 class S3Quarantine:
@@ -66,7 +61,7 @@ class S3Quarantine:
 
     def open_rejects(self, job_id: str, attempt_id: str) -> AbstractContextManager[BinaryIO]:
         """A new rejects file; it exists once the context ends without an exception."""
-        return _multipart(self._client, self._bucket, _rejects_key(job_id, attempt_id))
+        return written(self._client, self._bucket, _rejects_key(job_id, attempt_id))
 
     def rejects_uri(self, job_id: str, attempt_id: str) -> str:
         """Where that rejects file is."""
@@ -99,7 +94,7 @@ class S3Tokenized:
 
     def stage(self, job_id: str, attempt_id: str, part: int) -> AbstractContextManager[BinaryIO]:
         """A new staged part; it exists once the context ends without an exception."""
-        return _multipart(self._client, self._bucket, _staged_key(job_id, attempt_id, part))
+        return written(self._client, self._bucket, _staged_key(job_id, attempt_id, part))
 
     def staged_uri(self, job_id: str, attempt_id: str, part: int) -> str:
         """Where that staged part is."""
@@ -194,22 +189,6 @@ def _staged_key(job_id: str, attempt_id: str, part: int) -> str:
 
 def _receipt_key(job_id: str) -> str:
     return f"receipts/{job_id}.json"
-
-
-@contextmanager
-def _multipart(client: S3Client, bucket: str, key: str) -> Iterator[BinaryIO]:
-    """An object that is completed when the context ends well, and aborted when it does not."""
-    with translated("s3:MultipartUpload"), _opened_for_writing(client, bucket, key) as sink:
-        yield cast("BinaryIO", sink)
-
-
-def _opened_for_writing(client: S3Client, bucket: str, key: str) -> io.BufferedIOBase:
-    try:
-        return smart_open.s3.open(bucket, key, "wb", min_part_size=UPLOAD_PART_BYTES, client=client)
-    except ValueError as error:  # how smart_open reports what S3 said
-        if isinstance(error.__cause__, ClientError):
-            raise error.__cause__ from None
-        raise
 
 
 @contextmanager

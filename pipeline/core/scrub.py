@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.core.layouts import Column, ColumnType
+from pipeline.core.layouts import MAX_DECIMAL_PRECISION, Column, ColumnType
 from pipeline.core.pans import LAST4_DIGITS
 
 MAX_INTEGER_DIGITS = 18  # what int64 always holds
 
 _ISO_DATE = r"^\d{4}-\d{2}-\d{2}$"
 _ISO_TIMESTAMP = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?\d{2})?$"
+_FORMAT_PART = re.compile(r"%.|[^%]", re.DOTALL)
+_NUMBER_DIGITS = {
+    **{"%Y": 4, "%y": 2, "%m": 2, "%d": 2, "%j": 3},
+    **{"%H": 2, "%I": 2, "%M": 2, "%S": 2},
+}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TRUE = ("true", "t", "yes", "y", "1")
 _FALSE = ("false", "f", "no", "n", "0")
@@ -56,7 +62,7 @@ def _typed(cells: pa.Array, column: Column) -> pa.Array:
         case "integer":
             return _only(cells, rf"^[+-]?0*\d{{1,{MAX_INTEGER_DIGITS}}}$", strip="+").cast(target)
         case "decimal":
-            return _cast_or_null(_only(cells, _decimal_pattern(column.type), strip="+"), target)
+            return _only(cells, _decimal_pattern(column.type), strip="+").cast(target)
         case "date":
             return _within_calendar(_date(cells, column.format)).cast(target)
         case "timestamp":
@@ -75,9 +81,12 @@ def _only(cells: pa.Array, pattern: str, strip: str = "") -> pa.Array:
 
 
 def _decimal_pattern(column_type: ColumnType) -> str:
+    """Numbers that fit, with as many zeros behind them as Arrow can parse: beyond, it errs."""
     whole, scale = column_type.precision - column_type.scale, column_type.scale
     digits = rf"0*\d{{1,{whole}}}" if whole else "0+"
-    return rf"^[+-]?{digits}(\.\d{{1,{scale}}}0*)?$" if scale else rf"^[+-]?{digits}(\.0*)?$"
+    zeros = f"0{{0,{MAX_DECIMAL_PRECISION - column_type.precision}}}"
+    fraction = rf"\.\d{{1,{scale}}}{zeros}" if scale else rf"\.{zeros}"
+    return rf"^[+-]?{digits}({fraction})?$"
 
 
 def _date(cells: pa.Array, date_format: str) -> pa.Array:
@@ -96,22 +105,36 @@ def _timestamp(cells: pa.Array, timestamp_format: str) -> pa.Array:
 
 
 def _strptime(cells: pa.Array, date_format: str) -> pa.Array:
-    trimmed = pc.utf8_trim_whitespace(cells)
+    trimmed = _only(cells, _format_pattern(date_format))
     moments = pc.strptime(trimmed, format=date_format, unit="us", error_is_null=True)
     rolled = _rolled_over(trimmed, moments, date_format)
     return pc.if_else(rolled, pa.scalar(None, moments.type), moments)
 
 
-def _rolled_over(cells: pa.Array, moments: pa.Array, date_format: str) -> pa.Array:
-    """Which cells name a day that their month or year has not, or a year of too few digits.
+def _format_pattern(date_format: str) -> str:
+    """What cells of this format look like.
 
-    Arrow makes a later day, or a year of antiquity, of those.
+    Years have all their digits, and so have numbers that follow one another: the parser would take
+    `240229` for the 9th of February 2402.
     """
+    pattern = ""
+    parts = _FORMAT_PART.findall(date_format)
+    for before, part, after in zip(["", *parts], parts, [*parts[1:], ""], strict=False):
+        if part in _NUMBER_DIGITS:
+            most = _NUMBER_DIGITS[part]
+            is_fixed = part in ("%Y", "%y") or before in _NUMBER_DIGITS or after in _NUMBER_DIGITS
+            pattern += rf"\d{{{most if is_fixed else 1},{most}}}"
+        elif part.startswith("%"):
+            pattern += "%" if part == "%%" else ".+"
+        else:
+            pattern += r"\s*" if part.isspace() else re.escape(part)
+    return f"^{pattern}$"
+
+
+def _rolled_over(cells: pa.Array, moments: pa.Array, date_format: str) -> pa.Array:
+    """Which cells name a day that their month or year has not; Arrow makes a later day of those."""
     day = pc.day(moments)
-    may_be = pc.or_(
-        pc.less_equal(day, 3),  # the 29th, 30th or 31st of a shorter month
-        pc.less(pc.year(moments), 1000),
-    )
+    may_be = pc.less_equal(day, 3)  # the 29th, 30th or 31st of a shorter month
     if moments.type.tz is not None:  # the offset may have moved it by a day
         may_be = pc.or_(may_be, pc.or_(pc.equal(day, 4), pc.greater_equal(day, 28)))
     suspects = set(

@@ -111,8 +111,8 @@ class WorkQueueConsumer:
         self._bury_upload(upload, record, error)
         try:
             give_up(upload, self._worker, error)
-        except TransientError as trouble:
-            logger.warning("not noted in the ledger", extra={"reason": trouble.code})
+        except Exception as trouble:  # noqa: BLE001 - the letter says it all
+            logger.warning("failure not noted", extra={"reason": _without_content(trouble).code})
 
     def _bury_upload(self, upload: Upload, record: SQSRecord, error: PantokError) -> None:
         failure = self._failure(error.code, record, error.detail)

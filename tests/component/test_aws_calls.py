@@ -33,11 +33,9 @@ def _tokenize(operator: Operator, folder: Path, pans: list[str]) -> Mapping[str,
 
 
 S3_CALLS = {
-    "CompleteMultipartUpload": 1,
-    "CreateMultipartUpload": 1,
     "GetObject": 2,  # the layout and the file
     "HeadObject": 1,
-    "UploadPart": 1,
+    "PutObject": 1,
 }
 
 

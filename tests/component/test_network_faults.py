@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
+import gc
+import logging
 import os
 import traceback
 from collections.abc import Callable
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from botocore.exceptions import ReadTimeoutError
 
 from pipeline.aws.dynamodb_ledger import DynamoDBLedger
 from pipeline.aws.dynamodb_vault import DynamoDBDataKeys, DynamoDBFingerprints, DynamoDBVault
+from pipeline.aws.faults import MAX_TRIES
 from pipeline.aws.kms_keys import KMSKeys
 from pipeline.aws.layout_catalogue import UriLayouts
 from pipeline.aws.s3_objects import S3Quarantine, S3Tokenized
+from pipeline.aws.s3_writing import UPLOAD_PART_BYTES
 from pipeline.aws.sqs_queue import SQSDeadLetters, SQSWorkQueue
 from pipeline.core.envelope import mint_tokens
-from pipeline.errors import PantokError, PermanentError, TransientError
+from pipeline.errors import LayoutError, PantokError, PermanentError, TransientError
 from pipeline.local import LocalStack
-from pipeline.model import Claim, Decision, SealedPan, SourceObject, WrappedDataKey
-from pipeline.testing import A_MOMENT
+from pipeline.model import Chunk, Claim, Decision, SealedPan, SourceObject, WrappedDataKey
+from pipeline.staging import RejectsFile, StagedParts
+from pipeline.testing import A_MOMENT, MemoryWorld
 from pipeline.wiring import CountedSession
 from tests.network import (
     SECRET,
@@ -35,6 +43,7 @@ from tests.network import (
 pytestmark = pytest.mark.usefixtures("pauses")
 
 SDK_TRIES = 6
+MUCH_BYTES = 2 * UPLOAD_PART_BYTES + 1
 
 
 @pytest.fixture
@@ -156,37 +165,109 @@ def test_a_receipt_whose_reply_was_lost_is_written_once(s3: Any, bucket: str, st
     assert tokenized.get_receipt("job") == receipt
 
 
-def test_whatever_is_lost_while_a_part_is_published_it_can_be_done_again(
-    s3: Any, bucket: str
+@pytest.mark.parametrize("pieces", [[b"part"], [b"x" * MUCH_BYTES, b"part"]])
+def test_whatever_is_lost_while_a_part_is_written_and_published_it_is_there_once(
+    s3: Any, bucket: str, pieces: list[bytes]
 ) -> None:
     network, tokenized = Network(s3), S3Tokenized(s3, bucket)
-    network.script("CreateMultipartUpload", lost)
-    network.script("UploadPart", lost)
-    with tokenized.stage("job", "attempt", 0) as sink:
-        sink.write(b"part")
+    for operation in ("PutObject", "UploadPart", "CopyObject", "DeleteObject"):
+        network.script(operation, lost)
+    _stage(tokenized, *pieces)
     staged, uri = tokenized.staged_uri("job", "attempt", 0), tokenized.part_uri("x", "d", "job", 0)
-    network.script("CopyObject", lost)
-    network.script("DeleteObject", lost)
     tokenized.publish(staged, uri)
     tokenized.discard_staged([staged])
     tokenized.publish(staged, uri)
-    assert _keys(s3, bucket) == ["data/layout=x/date=d/job/part-00000.parquet"]
+    key = uri.removeprefix(f"s3://{bucket}/")
+    assert _keys(s3, bucket) == [key]
+    assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == b"".join(pieces)
 
 
-def test_a_part_whose_completion_was_lost_counts_as_not_staged(
-    s3: Any, bucket: str, pauses: list[float]
+def test_a_small_object_takes_one_call_and_a_large_one_a_call_for_each_part(
+    s3: Any, bucket: str
 ) -> None:
     network, tokenized = Network(s3), S3Tokenized(s3, bucket)
-    network.script("CompleteMultipartUpload", lost)
-    with pytest.raises(TransientError, match="s3:MultipartUpload"):
-        _stage(tokenized, b"part")
-    assert sum(pauses) < 5
+    _stage(tokenized, b"x" * UPLOAD_PART_BYTES)
+    assert {name: len(calls) for name, calls in network.sent.items()} == {"PutObject": 1}
+    _stage(tokenized, b"x" * UPLOAD_PART_BYTES, b"x")
+    assert {name: len(calls) for name, calls in network.sent.items()} == {
+        "PutObject": 1,
+        "CreateMultipartUpload": 1,
+        "UploadPart": 2,
+        "CompleteMultipartUpload": 1,
+    }
 
 
 def _stage(tokenized: S3Tokenized, *pieces: bytes) -> None:
     with tokenized.stage("job", "attempt", 0) as sink:
         for piece in pieces:
             sink.write(piece)
+
+
+def _open_uploads(s3: Any, bucket: str) -> list[Any]:
+    uploads: list[Any] = s3.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
+    return uploads
+
+
+@pytest.mark.parametrize(
+    "operation", ["CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"]
+)
+def test_an_upload_that_fails_leaves_nothing_behind(
+    s3: Any, bucket: str, operation: str, pauses: list[float]
+) -> None:
+    network = Network(s3)
+    network.script(operation, *[refused("AccessDenied", 403)] * 9)
+    with pytest.raises(TransientError, match="access_denied: s3:PutObject"):
+        _stage(S3Tokenized(s3, bucket), b"x" * MUCH_BYTES)
+    gc.collect()
+    assert _keys(s3, bucket) == []
+    assert _open_uploads(s3, bucket) == []
+    assert pauses == []
+
+
+def test_an_upload_that_can_neither_go_on_nor_be_aborted_shows_why_it_stopped(
+    s3: Any, bucket: str
+) -> None:
+    network = Network(s3)
+    network.script("AbortMultipartUpload", *[unreachable] * 9)
+
+    def refuse_the_file() -> None:
+        with S3Tokenized(s3, bucket).stage("job", "attempt", 0) as sink:
+            sink.write(b"x" * MUCH_BYTES)
+            raise PermanentError("malformed_file")
+
+    with pytest.raises(PermanentError, match="malformed_file"):
+        refuse_the_file()
+    gc.collect()
+    assert _keys(s3, bucket) == []
+
+
+@pytest.mark.parametrize("size_rows", [1, 400_000])
+def test_a_chunk_that_stops_leaves_neither_parts_nor_rejects_nor_noise(
+    s3: Any, bucket: str, size_rows: int, recwarn: pytest.WarningsRecorder
+) -> None:
+    ports = dataclasses.replace(
+        MemoryWorld(os.urandom).ports(),
+        tokenized=S3Tokenized(s3, bucket),
+        quarantine=S3Quarantine(s3, bucket),
+    )
+    source = SourceObject(bucket, "incoming/a", "v", 1, A_MOMENT)
+    chunk = Chunk("job", "attempt", source, "x")
+    rows = pa.table({"token": [os.urandom(16).hex() for _ in range(size_rows)]})
+
+    def work_and_stop() -> None:
+        with StagedParts(chunk, ports) as parts, RejectsFile(chunk, ports) as rejects:
+            parts.write(rows)
+            parts.finish()
+            parts.write(rows)
+            rejects.write(b"rejected")
+            raise TransientError("out_of_time")
+
+    with pytest.raises(TransientError, match="out_of_time"):
+        work_and_stop()
+    gc.collect()
+    assert _keys(s3, bucket) == []
+    assert _open_uploads(s3, bucket) == []
+    assert list(recwarn) == []
 
 
 # Streams that break off
@@ -201,10 +282,10 @@ def test_a_stream_that_breaks_off_goes_on_where_it_stopped(s3: Any, bucket: str)
     body = os.urandom(3_000_000)
     source, network = _source(s3, bucket, body), Network(s3)
     s3.put_object(Bucket=bucket, Key="incoming/a", Body=b"newer")
-    network.script("GetObject", cut_after(1_500_000), cut_after(0), cut_after(700_000))
+    network.script("GetObject", cut_after(1_500_000), cut_after(2_700_000))
     with S3Quarantine(s3, bucket).open(source) as stream:
         assert b"".join(iter(lambda: stream.read(64 * 1024), b"")) == body
-    assert len(network.sent["GetObject"]) == 4
+    assert len(network.sent["GetObject"]) > 1
 
 
 def test_a_stream_that_stays_broken_is_an_error_without_content(
@@ -236,59 +317,74 @@ def _assert_says_nothing(error: PantokError) -> None:
     assert SECRET not in said
 
 
-REFUSALS: list[tuple[Fault, str]] = [
-    (refused("ThrottlingException"), "throttled"),
-    (refused("SlowDown", 503), "throttled"),
-    (refused("AccessDenied", 403), "access_denied"),
-    (refused("AccessDeniedException"), "access_denied"),
-    (refused("InternalError", 500), "aws_error"),
-    (refused("SomethingNew"), "aws_error"),
-    (unreachable, "aws_unreachable"),
-    (lost, "aws_unreachable"),
-]
-RECORD = WrappedDataKey("dk", b"wrapped", "arn:aws:kms:x", "vault", {"purpose": "vault"}, "now")
+REFUSALS: dict[str, tuple[Fault, str]] = {
+    "throttled": (refused("ThrottlingException"), "throttled"),
+    "slow down": (refused("SlowDown", 503), "throttled"),
+    "denied": (refused("AccessDenied", 403), "access_denied"),
+    "denied in JSON": (refused("AccessDeniedException"), "access_denied"),
+    "broken": (refused("InternalError", 500), "aws_error"),
+    "new": (refused("SomethingNew"), "aws_error"),
+    "unreachable": (unreachable, "aws_unreachable"),
+    "lost": (lost, "aws_unreachable"),
+}
+WRAPPED = WrappedDataKey("dk", b"wrapped", "arn:x", "vault", {"purpose": "vault"}, "now")
 SOURCE = SourceObject("no-such-bucket", "incoming/a", "v1", 1, A_MOMENT)
-JOB = f"job_{os.urandom(6).hex()}"
 FACTS = {"uri": "s3://q/a", "layout": "x"}
+QUEUE = "http://127.0.0.1/000000000000/q"
+RECEIPT = {"job_id": "job", "status": "failed"}
 
 
-def _read(stream: Any) -> bytes:
+def _read(stream: Any) -> None:
     with stream as opened:
-        content: bytes = opened.read()
-        return content
+        opened.read()
 
 
-CALLS: list[tuple[str, str, Callable[[Any, str], Any]]] = [
-    ("dynamodb", "BatchExecuteStatement", lambda c, _: DynamoDBVault(c, "t").insert_if_absent([_sealed("t")])),
-    ("dynamodb", "BatchExecuteStatement", lambda c, _: DynamoDBFingerprints(c, "t").claim(_claims(1))),
-    ("dynamodb", "BatchGetItem", lambda c, _: DynamoDBFingerprints(c, "t").look_up([b"f"])),
-    ("dynamodb", "BatchExecuteStatement", lambda c, _: DynamoDBDataKeys(c, "t").insert_if_absent(RECORD)),
-    ("dynamodb", "GetItem", lambda c, _: DynamoDBDataKeys(c, "t").get("dk")),
-    ("dynamodb", "UpdateItem", lambda c, _: DynamoDBLedger(c, "t").start(JOB, FACTS, A_MOMENT)),
-    ("dynamodb", "UpdateItem", lambda c, _: DynamoDBLedger(c, "t").progress(JOB, 1)),
-    ("dynamodb", "UpdateItem", lambda c, _: DynamoDBLedger(c, "t").note_trouble(JOB, "x")),
-    ("dynamodb", "UpdateItem", lambda c, _: DynamoDBLedger(c, "t").decide(JOB, Decision("a", {"rows_read": 1}))),
-    ("dynamodb", "UpdateItem", lambda c, _: DynamoDBLedger(c, "t").commit(JOB)),
-    ("dynamodb", "UpdateItem", lambda c, _: DynamoDBLedger(c, "t").fail(JOB, "x", "")),
-    ("dynamodb", "GetItem", lambda c, _: DynamoDBLedger(c, "t").get(JOB)),
-    ("dynamodb", "Scan", lambda c, _: list(DynamoDBLedger(c, "t").jobs())),
-    ("kms", "GenerateDataKey", lambda c, _: KMSKeys(c, "arn:x").generate_data_key("dk", {}, "now")),
-    ("kms", "Decrypt", lambda c, _: KMSKeys(c, "arn:x").unwrap(RECORD)),
-    ("sqs", "SendMessage", lambda c, _: SQSDeadLetters(c, "http://127.0.0.1/q").send({"reason": "x"})),
-    ("sqs", "ChangeMessageVisibility", lambda c, _: SQSWorkQueue(c, "http://127.0.0.1/q").postpone("h", 1)),
-    ("s3", "HeadObject", lambda c, b: S3Quarantine(c, b).find("incoming/a", "v")),
-    ("s3", "GetObject", lambda c, b: _read(S3Quarantine(c, b).open(SOURCE))),
-    ("s3", "PutObjectTagging", lambda c, b: S3Quarantine(c, b).mark_tokenized("incoming/a", "v")),
-    ("s3", "CreateMultipartUpload", lambda c, b: _stage(S3Tokenized(c, b), b"part")),
-    ("s3", "UploadPart", lambda c, b: _stage(S3Tokenized(c, b), b"part")),
-    ("s3", "UploadPart", lambda c, b: _stage(S3Tokenized(c, b), b"x" * 9_000_000)),
-    ("s3", "CompleteMultipartUpload", lambda c, b: _stage(S3Tokenized(c, b), b"part")),
-    ("s3", "CopyObject", lambda c, b: S3Tokenized(c, b).publish(f"s3://{b}/a", f"s3://{b}/b")),
-    ("s3", "DeleteObject", lambda c, b: S3Tokenized(c, b).discard_staged([f"s3://{b}/a"])),
-    ("s3", "GetObject", lambda c, b: S3Tokenized(c, b).get_receipt("job")),
-    ("s3", "PutObject", lambda c, b: S3Tokenized(c, b).put_receipt({"job_id": "job", "status": "failed"})),
-    ("s3", "GetObject", lambda c, b: UriLayouts(f"s3://{b}/layouts", c).get("card-present")),
-]  # fmt: skip
+def _vault(client: Any) -> None:
+    DynamoDBVault(client, "t").insert_if_absent([_sealed("tok")])
+
+
+Call = tuple[str, Callable[[Any], Any]]
+
+DYNAMODB_CALLS: list[Call] = [
+    ("BatchExecuteStatement", _vault),
+    ("BatchExecuteStatement", lambda c: DynamoDBFingerprints(c, "t").claim(_claims(1))),
+    ("BatchExecuteStatement", lambda c: DynamoDBDataKeys(c, "t").insert_if_absent(WRAPPED)),
+    ("BatchGetItem", lambda c: DynamoDBFingerprints(c, "t").look_up([b"f"])),
+    ("GetItem", lambda c: DynamoDBDataKeys(c, "t").get("dk")),
+    ("GetItem", lambda c: DynamoDBLedger(c, "t").get("job")),
+    ("Scan", lambda c: list(DynamoDBLedger(c, "t").jobs())),
+    ("UpdateItem", lambda c: DynamoDBLedger(c, "t").start("job", FACTS, A_MOMENT)),
+    ("UpdateItem", lambda c: DynamoDBLedger(c, "t").progress("job", 1)),
+    ("UpdateItem", lambda c: DynamoDBLedger(c, "t").note_trouble("job", "x")),
+    ("UpdateItem", lambda c: DynamoDBLedger(c, "t").decide("job", Decision("a", {"rows_read": 1}))),
+    ("UpdateItem", lambda c: DynamoDBLedger(c, "t").commit("job")),
+    ("UpdateItem", lambda c: DynamoDBLedger(c, "t").fail("job", "x", "")),
+]
+OTHER_CALLS: dict[str, list[Call]] = {
+    "kms": [
+        ("GenerateDataKey", lambda c: KMSKeys(c, "arn:x").generate_data_key("dk", {}, "now")),
+        ("Decrypt", lambda c: KMSKeys(c, "arn:x").unwrap(WRAPPED)),
+    ],
+    "sqs": [
+        ("SendMessage", lambda c: SQSDeadLetters(c, QUEUE).send({"reason": "x"})),
+        ("ChangeMessageVisibility", lambda c: SQSWorkQueue(c, QUEUE).postpone("handle", 1)),
+    ],
+    "s3": [
+        ("HeadObject", lambda c: S3Quarantine(c, "b").find("incoming/a", "v")),
+        ("GetObject", lambda c: _read(S3Quarantine(c, "b").open(SOURCE))),
+        ("PutObjectTagging", lambda c: S3Quarantine(c, "b").mark_tokenized("incoming/a", "v")),
+        ("PutObject", lambda c: _stage(S3Tokenized(c, "b"), b"part")),
+        ("CreateMultipartUpload", lambda c: _stage(S3Tokenized(c, "b"), b"x" * MUCH_BYTES)),
+        ("CopyObject", lambda c: S3Tokenized(c, "b").publish("s3://b/a", "s3://b/b")),
+        ("DeleteObject", lambda c: S3Tokenized(c, "b").discard_staged(["s3://b/a"])),
+        ("GetObject", lambda c: S3Tokenized(c, "b").get_receipt("job")),
+        ("GetObject", lambda c: S3Tokenized(c, "b").put_receipt(RECEIPT)),
+        ("PutObject", lambda c: S3Tokenized(c, "b")._put_if("k", RECEIPT, {})),
+        ("GetObject", lambda c: UriLayouts("s3://b/layouts", c).get("card-present")),
+    ],
+}
+CALLS = [("dynamodb", *call) for call in DYNAMODB_CALLS]
+CALLS += [(service, *call) for service, calls in OTHER_CALLS.items() for call in calls]
 
 
 @pytest.fixture(scope="module")
@@ -296,3 +392,61 @@ def clients(local_stack: LocalStack) -> dict[str, tuple[Any, Network]]:
     session = CountedSession(local_stack.session())
     made = {service: session.client(service) for service in ("dynamodb", "kms", "sqs", "s3")}
     return {service: (client, Network(client)) for service, client in made.items()}
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "call"), CALLS, ids=[f"{each[0]}-{each[1]}" for each in CALLS]
+)
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_whatever_is_refused_is_a_code_and_an_operation_and_nothing_that_aws_said(
+    clients: dict[str, tuple[Any, Network]],
+    service: str,
+    operation: str,
+    call: Callable[[Any], Any],
+    refusal: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    client, network = clients[service]
+    fault, code = REFUSALS[refusal]
+    if fault is lost:
+        fault = _without_sending
+    network.script(operation, *[fault] * (SDK_TRIES * MAX_TRIES))
+    with caplog.at_level(logging.INFO), pytest.raises(TransientError) as raised:
+        call(client)
+    network.reset()
+    assert raised.value.code == code
+    assert raised.value.detail.startswith(f"{service}:")
+    _assert_says_nothing(raised.value)
+    assert SECRET not in caplog.text
+
+
+def _without_sending(_send: Any, _request: Any) -> Any:
+    raise ReadTimeoutError(endpoint_url=f"https://{SECRET}")
+
+
+def test_statements_of_which_one_is_refused_for_good_are_not_called_throttled(
+    dynamodb: Any, local_stack: LocalStack
+) -> None:
+    network, vault = Network(dynamodb), DynamoDBVault(dynamodb, local_stack.outputs["VaultTable"])
+    codes = ("ThrottlingError", "AccessDenied", "")
+    network.script("BatchExecuteStatement", executed_but_reported_as(*codes))
+    rows = [_sealed(token) for token in mint_tokens(3, os.urandom)]
+    with pytest.raises(TransientError, match="access_denied"):
+        vault.insert_if_absent(rows)
+    assert len(network.sent["BatchExecuteStatement"]) == 1
+
+
+def test_a_layout_that_cannot_be_read_is_not_taken_for_one_that_is_not_there(
+    s3: Any, bucket: str
+) -> None:
+    network, layouts = Network(s3), UriLayouts(f"s3://{bucket}/layouts", s3)
+    network.script("GetObject", refused("AccessDenied", 403))
+    with pytest.raises(TransientError, match="access_denied"):
+        layouts.get("card-present")
+    assert layouts.get("card-present").name == "card-present"
+
+
+def test_an_empty_layout_of_a_deployment_is_not_passed_over(s3: Any, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="layouts/card-present.toml", Body=b"")
+    with pytest.raises(LayoutError):
+        UriLayouts(f"s3://{bucket}/layouts", s3).get("card-present")

@@ -16,7 +16,6 @@ from pipeline.local import LocalStack
 from pipeline.model import Decision, JobState
 from pipeline.ports import Ledger
 from pipeline.testing import A_MOMENT, MemoryLedger
-from pipeline.wiring import CountedSession
 
 FACTS = {"uri": "s3://quarantine/incoming/x/a.csv", "layout": "x"}
 PARTS = (("s3://t/_staging/a", "s3://t/data/a"), ("s3://t/_staging/b", "s3://t/data/b"))
@@ -44,8 +43,7 @@ def _memory() -> Book:
 
 
 def _dynamodb(stack: LocalStack) -> Book:
-    client = CountedSession(stack.session()).client("dynamodb")
-    ledger = DynamoDBLedger(client, stack.outputs["JobsTable"])
+    ledger = DynamoDBLedger(stack.client("dynamodb"), stack.outputs["JobsTable"])
 
     def shown(job_id: str) -> dict[str, Any] | None:
         job = ledger.get(job_id)
@@ -206,8 +204,7 @@ def test_the_ledger_is_kept_for_more_than_the_audit_year(
 def test_a_reader_sees_the_facts_of_a_job_and_not_its_decision(
     local_stack: LocalStack, job_id: str
 ) -> None:
-    client = CountedSession(local_stack.session()).client("dynamodb")
-    ledger = DynamoDBLedger(client, local_stack.outputs["JobsTable"])
+    ledger = DynamoDBLedger(local_stack.client("dynamodb"), local_stack.outputs["JobsTable"])
     ledger.start(job_id, FACTS, A_MOMENT)
     ledger.decide(job_id, _decision())
     (job,) = [each for each in ledger.jobs() if each["job_id"] == job_id]
