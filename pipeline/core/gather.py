@@ -22,15 +22,13 @@ class GatheredPans:
     pans: Pans
     indices: Mapping[str, pa.Array]
     in_text: Mapping[bytes, int] = field(repr=False)
-    _rows: int
 
     def first_rows(self, wanted: Sequence[int]) -> list[int | None]:
         """The row where each of the wanted PANs stands first; None for one found in text only."""
-        if not self.indices:
-            return [None] * len(wanted)
-        everywhere = pa.concat_arrays(list(self.indices.values()))
-        places = pc.index_in(pa.array(wanted, pa.int64()), value_set=everywhere)
-        return [None if place is None else place % self._rows for place in places.to_pylist()]
+        sought = pa.array(wanted, pa.int64())
+        places = [pc.index_in(sought, value_set=each) for each in self.indices.values()]
+        rows: list[int | None] = pc.min_element_wise(*places).to_pylist()
+        return rows
 
 
 def gather(checked: CheckedRows, found_in_text: Iterable[bytes], *, one_time: bool) -> GatheredPans:
@@ -46,7 +44,7 @@ def gather(checked: CheckedRows, found_in_text: Iterable[bytes], *, one_time: bo
                 digits.append(pan)
     rows = len(checked.index)
     by_column = {name: indices.slice(at * rows, rows) for at, name in enumerate(checked.pans)}
-    return GatheredPans(Pans(digits), by_column, in_text, rows)
+    return GatheredPans(Pans(digits), by_column, in_text)
 
 
 def _distinct(combined: pa.Array) -> tuple[list[bytes], pa.Array]:

@@ -107,13 +107,13 @@ class Failure:
 
 
 def dead_letter_of_upload(upload: Upload, failure: Failure) -> dict[str, Any]:
-    """A dead letter that can be replayed, unless the object's key holds a PAN: that stays out."""
-    has_clean_key = not find_pans(upload.key)
+    """A dead letter that can be replayed, unless the object's name holds a PAN: that stays out."""
+    is_clean = not any(map(find_pans, (upload.bucket, upload.key, upload.version_id)))
     return _dead_letter(failure) | {
         "job_id": upload.job_id,
         "layout": _layout_of(upload),
-        "source": {"uri": redacted(upload.uri), "version_id": upload.version_id},
-        "message": upload_message(upload) if has_clean_key else None,
+        "source": {"uri": redacted(upload.uri), "version_id": redacted(upload.version_id)},
+        "message": upload_message(upload) if is_clean else None,
     }
 
 

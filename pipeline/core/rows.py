@@ -13,6 +13,8 @@ from pipeline.core.layouts import Column, Layout
 from pipeline.core.pans import luhn_failures, normalise
 from pipeline.core.scrub import cast_column
 
+MAX_CUSTOMER_ID_BYTES = 256  # it stands in every vault row, which is to stay below 1 KB
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -128,4 +130,6 @@ def _customer_ids(
     cells = columns.column(name)
     hits = find_in_column(cells, KnownPans(known_pans)).hits
     faults.add(hits, ["guard_hit"] * len(hits), name)
+    long = pc.indices_nonzero(pc.greater(pc.binary_length(cells), MAX_CUSTOMER_ID_BYTES))
+    faults.add(long.to_pylist(), ["customer_id_too_long"] * len(long), name)
     return cells

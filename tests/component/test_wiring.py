@@ -25,6 +25,7 @@ from pipeline.settings import Settings
 from pipeline.testing import s3_event, sqs_event
 from pipeline.wiring import CountedSession, ports_of
 from tests.component.test_worker import Context
+from tests.network import Network, lost, unreachable
 
 LAYOUT = b'name = "x"\nscope = "SCOPE"\n[columns.card]\nrole = "pan"\n'
 
@@ -155,20 +156,13 @@ def test_a_receipt_counts_the_calls_of_its_own_job_only(site: Site) -> None:
     }
 
 
+@pytest.mark.usefixtures("pauses")
 def test_requests_are_counted_with_their_repetitions(site: Site) -> None:
     session = CountedSession(site.stack.session())
-    client, calls = session.client("sqs"), []
-
-    def fail_once(**_: object) -> None:
-        calls.append(1)
-        if len(calls) == 1:
-            raise ConnectionError
-
-    client.meta.events.register("before-send.sqs.ListQueues", fail_once)
-    with pytest.raises(Exception, match=""):
-        client.list_queues()
+    client = session.client("sqs")
+    Network(client).script("ListQueues", unreachable, lost)
     client.list_queues()
-    assert session.snapshot() == {"sqs": {"ListQueues": 2}}
+    assert session.snapshot() == {"sqs": {"ListQueues": 3}}
 
 
 # The worker that Lambda makes of its environment

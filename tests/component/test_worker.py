@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.core.leaks import LeakScanner
 from pipeline.errors import PermanentError, TransientError
 from pipeline.handlers import work_queue
 from pipeline.handlers.work_queue import WorkQueueConsumer
@@ -21,6 +22,7 @@ from pipeline.settings import Settings
 from pipeline.testing import MemoryLayouts, MemoryWorld, s3_event, sqs_event
 
 PAN = "4111111111111111"
+OTHER_PAN = "5555555555554444"
 LAYOUT = 'name = "x"\n[columns.card]\nrole = "pan"\n'
 SETTINGS = Settings(
     quarantine_bucket="quarantine",
@@ -244,7 +246,112 @@ def test_an_unexpected_error_ends_in_a_dead_letter_on_its_last_delivery(stage: S
     assert PAN not in json.dumps(stage.world.dead_letters.letters)
 
 
-@pytest.mark.parametrize("event", [{}, {"Records": []}, {"Records": "x"}, [], None, "x"])
+def _throttled(*_: object) -> Any:
+    raise TransientError("throttled", "sqs:SendMessage")
+
+
+@pytest.mark.parametrize("fail", [_throttled, _spill])
+@pytest.mark.parametrize("receive_count", [1, 5])
+def test_a_message_whose_dead_letter_cannot_be_sent_is_delivered_again(
+    stage: Stage, printed: io.StringIO, fail: Any, receive_count: int
+) -> None:
+    stage.world.dead_letters.send = fail  # type: ignore[method-assign]
+    bodies = ("{", s3_event(stage.upload(folder="y")), s3_event(stage.upload()))
+    answer = stage.deliver(*bodies, receive_count=receive_count)
+    failed = [each["itemIdentifier"] for each in answer["batchItemFailures"]]
+    assert failed == ["message-0", "message-1"]
+    assert "committed" in stage.statuses
+    assert len(stage.postponed.seconds) == 2
+    assert PAN not in printed.getvalue()
+
+
+@pytest.mark.parametrize("fail", [_throttled, _spill])
+def test_a_last_delivery_ends_in_its_dead_letter_even_when_the_ledger_is_what_fails(
+    stage: Stage, printed: io.StringIO, fail: Any
+) -> None:
+    stage.world.ledger.start = fail  # type: ignore[method-assign]
+    stage.world.ledger.fail = fail  # type: ignore[method-assign]
+    assert stage.deliver(s3_event(stage.upload()), receive_count=5) == NOTHING_FAILED
+    assert stage.reasons == ["throttled" if fail is _throttled else "unexpected"]
+    assert PAN not in printed.getvalue() + json.dumps(stage.world.dead_letters.letters)
+
+
+def test_a_job_that_was_decided_before_its_last_delivery_failed_is_carried_out(
+    stage: Stage,
+) -> None:
+    event, publish = s3_event(stage.upload()), stage.world.tokenized.publish
+    stage.world.tokenized.publish = _throttled  # type: ignore[method-assign]
+    for count in range(1, 5):
+        assert stage.deliver(event, receive_count=count)["batchItemFailures"]
+    assert stage.deliver(event, receive_count=5) == NOTHING_FAILED
+    assert (stage.reasons, stage.statuses) == (["throttled"], [])
+    stage.world.tokenized.publish = publish  # type: ignore[method-assign]
+    stage.deliver(json.dumps(stage.world.dead_letters.letters[0]["message"]))
+    assert stage.statuses == ["committed"]
+    assert len(stage.world.vault.rows) == 1
+
+
+def test_each_log_line_names_its_own_job_or_none(stage: Stage, printed: io.StringIO) -> None:
+    first, second = stage.upload(), stage.upload(folder="y")
+    stage.deliver("{", s3_event(first), "[]", s3_event(second), "{}")
+    logs = [json.loads(line) for line in printed.getvalue().splitlines()]
+    assert [line.get("job_id") for line in logs] == [None, first.job_id, None, second.job_id, None]
+
+
+def test_one_message_can_ask_for_several_uploads(stage: Stage) -> None:
+    good, bad, other = stage.upload(), stage.upload(folder="y"), stage.upload()
+    records = [json.loads(s3_event(each))["Records"][0] for each in (bad, good, other)]
+    elsewhere = json.loads(s3_event(Upload("elsewhere", "incoming/x/a", "v")))["Records"][0]
+    body = json.dumps({"Records": [elsewhere, *records]})
+    assert stage.deliver(body) == NOTHING_FAILED
+    assert sorted(stage.statuses) == ["committed", "committed", "failed"]
+    assert sorted(stage.reasons) == ["foreign_bucket", "unknown_layout"]
+
+
+def test_nothing_of_a_file_is_printed_anywhere_even_when_everything_logs_and_errors_spill(
+    stage: Stage,
+    printed: io.StringIO,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    scanner = LeakScanner([PAN.encode(), OTHER_PAN.encode()], card_like=False)
+    rows = f"card\n{PAN}\n{OTHER_PAN}\n{OTHER_PAN[:-1]}x\n4.11111E+15\n"
+    spilling = [
+        (stage.world.ledger, "start"),
+        (stage.world.quarantine, "find"),
+        (stage.world.data_keys, "get"),
+        (stage.world.fingerprints, "look_up"),
+        (stage.world.data_keys, "insert_if_absent"),
+        (stage.world.vault, "insert_if_absent"),
+        (stage.world.fingerprints, "claim"),
+        (stage.world.tokenized, "publish"),
+        (stage.world.tokenized, "put_receipt"),
+        (stage.world.quarantine, "mark_tokenized"),
+        (stage.world.dead_letters, "send"),
+    ]
+    for port, method in spilling:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(port, method, _spill)
+            stage.deliver(s3_event(stage.upload(rows)), s3_event(stage.upload(folder="y")), PAN)
+    stage.deliver(s3_event(stage.upload(rows)), receive_count=5)
+    out, error = capfd.readouterr()
+    shown = "\n".join([printed.getvalue(), caplog.text, out, error])
+    assert "SpillingError" in shown
+    assert scanner.leaks_in(shown.encode()) == []
+    assert scanner.leaks_in(json.dumps(stage.world.dead_letters.letters).encode()) == []
+
+
+NOT_SQS: list[Any] = [
+    {"Records": ["x"]},
+    {"Records": [{}]},
+    {"Records": [json.loads(s3_event(Upload("quarantine", "incoming/x/a", "v")))["Records"][0]]},
+    {"Records": [*sqs_event("{}")["Records"], {"eventSource": "aws:sns"}]},
+    {"Records": {}},
+]
+
+
+@pytest.mark.parametrize("event", [{}, {"Records": []}, {"Records": "x"}, [], None, "x", *NOT_SQS])
 def test_what_is_no_sqs_event_is_refused(stage: Stage, event: Any) -> None:
     with pytest.raises(PermanentError, match="malformed_event"):
         work_queue.handler(event, Context())
