@@ -36,6 +36,12 @@ def checked_rows(pan: str = PAN) -> object:
     return check_rows(pa.RecordBatch.from_pydict(columns), a_layout("pan", "note"))
 
 
+def distinct() -> DistinctPans:
+    pans = DistinctPans()
+    pans.add([PAN.encode()])
+    return pans
+
+
 HOLDERS: dict[str, Callable[[], object]] = {
     "pans": lambda: Pans([PAN.encode()]),
     "data key": lambda: DataKey("dk_1", PLAINTEXT),
@@ -50,14 +56,8 @@ HOLDERS: dict[str, Callable[[], object]] = {
     "column scan": lambda: find_in_column(pa.array([f"see {PAN}"])),
     "known pans": lambda: KnownPans([PAN.encode()]),
     "normalised pans": lambda: normalise(pa.array([PAN, "x", f" {PAN}"])),
-    "distinct pans": lambda: distinct(),
+    "distinct pans": distinct,
 }
-
-
-def distinct() -> DistinctPans:
-    pans = DistinctPans()
-    pans.add([PAN.encode()])
-    return pans
 
 
 @pytest.mark.parametrize("holder", HOLDERS)

@@ -50,7 +50,7 @@ def test_a_row_with_several_faults_is_rejected_for_the_first_column_of_the_file(
 def test_a_cell_that_is_not_of_its_type_rejects_its_row(kind: str) -> None:
     by = layout({"c": {"role": "keep", "type": kind}})
     checked = check({"pan": [GOOD, GOOD], "c": ["?", ""]}, by)
-    assert checked.faults == (Fault(0, f"invalid_{kind.split('(')[0]}", "c"),)
+    assert checked.faults == (Fault(0, f"invalid_{kind.partition('(')[0]}", "c"),)
     assert checked.kept["c"].to_pylist() == [None]
 
 
