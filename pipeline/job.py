@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
+from pipeline.chunking import ChunkChain, Meter
+from pipeline.core.chunks import Effort, WholeFile
 from pipeline.core.fingerprints import Fingerprinter
 from pipeline.core.jobs import layout_name_of
-from pipeline.core.prices import AwsCalls, calls_between, estimated_cost_usd
-from pipeline.core.receipts import JobFacts, committed_receipt, failed_receipt
+from pipeline.core.layouts import Layout
+from pipeline.core.prices import estimated_cost_usd
+from pipeline.core.receipts import JobFacts, Tally, committed_receipt, failed_receipt, iso_time
 from pipeline.errors import PantokError, PermanentError, TransientError
 from pipeline.keys import random_id
-from pipeline.model import Chunk, Decision, SourceObject, Upload
+from pipeline.model import Decision, SourceObject, Upload
 from pipeline.ports import Ports
 from pipeline.readers.auto import AUTO
-from pipeline.tokenize import ChunkResult, tokenize_chunk
+from pipeline.tokenize import Bench
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +34,15 @@ class Worker:
     memory_gb: float
 
 
-def run_job(upload: Upload, worker: Worker, seconds_left: Callable[[], float]) -> Mapping[str, Any]:
+def run_job(
+    upload: Upload, worker: Worker, seconds_left: Callable[[], float]
+) -> Mapping[str, Any] | None:
     """The receipt of the upload's job, which is committed when this returns.
 
-    A job that was committed before is left as it is. Raises `PermanentError` when the file is
-    refused (ledger and receipt say so by then), `TransientError` when it is to be tried again.
+    None when the time was up first: what is done of the file is recorded then, and the same call
+    goes on from there. A job that was committed before is left as it is. Raises `PermanentError`
+    when the file is refused (ledger and receipt say so by then), `TransientError` when it is to be
+    tried again.
     """
     return _Attempt(upload, worker).run(seconds_left)
 
@@ -52,88 +58,104 @@ class _Attempt:
         self._job_id = upload.job_id
         self._worker = worker
         self._ports = worker.ports
-        self._attempt_id = random_id("", worker.ports.entropy)
-        self._started_at = worker.ports.clock()
-        self._calls_before = worker.ports.calls.snapshot()
+        self._meter = Meter(worker.ports)
         self._source: SourceObject | None = None
+        self._duplicate_of: str | None = None
 
-    def run(self, seconds_left: Callable[[], float]) -> Mapping[str, Any]:
+    def run(self, seconds_left: Callable[[], float]) -> Mapping[str, Any] | None:
         layout_name = layout_name_of(self._upload.key)
         state = self._ports.ledger.start(
-            self._job_id, {"uri": self._upload.uri, "layout": layout_name}, self._started_at
+            self._job_id, {"uri": self._upload.uri, "layout": layout_name}, self._meter.started_at
         )
         if state.decision is not None:
             return self._carried_out(state.decision, is_committed=state.is_committed)
         try:
-            decision = self._decide(layout_name, seconds_left)
+            bench = Bench(self._ports, self._worker.fingerprinter, seconds_left)
+            decision = self._decide(layout_name, bench, has_chunks=state.has_chunks)
         except PermanentError as error:
             return self._refused(layout_name, error)
         except TransientError as error:
             self._ports.ledger.note_trouble(self._job_id, error.code)
             raise
-        return self._carried_out(decision, is_committed=False)
+        return self._carried_out(decision, is_committed=False) if decision else None
 
-    def _decide(self, layout_name: str, seconds_left: Callable[[], float]) -> Decision:
+    def _decide(self, layout_name: str, bench: Bench, *, has_chunks: bool) -> Decision | None:
         self._source = self._ports.quarantine.find(self._upload.key, self._upload.version_id)
         layout = None if layout_name == AUTO else self._ports.layouts.get(layout_name)
-        chunk = Chunk(self._job_id, self._attempt_id, self._source, layout_name)
-        result = tokenize_chunk(
-            chunk, layout, self._ports, self._worker.fingerprinter, seconds_left
-        )
-        ours = self._decision(chunk, result)
+        chain = ChunkChain(self._job_id, self._source, layout_name, layout, bench, self._meter)
+        whole = chain.work_off(has_chunks=has_chunks)
+        if whole is None:
+            return None
+        self._claim_content(whole, layout_name, layout)
+        ours = self._decision(layout_name, self._source, whole)
         stands = self._ports.ledger.decide(self._job_id, ours)
-        if stands.attempt_id != ours.attempt_id:
-            self._ports.tokenized.discard_staged([part.uri for part in result.parts])
+        self._discard(whole, stands)
         return stands
 
-    def _decision(self, chunk: Chunk, result: ChunkResult) -> Decision:
-        tokenized, finished_at = self._ports.tokenized, self._ports.clock()
-        date = chunk.source.last_modified.date().isoformat()
+    def _claim_content(self, whole: WholeFile, layout_name: str, layout: Layout | None) -> None:
+        """Finds out whether another job had the same content, which its layout may forbid."""
+        content_id = f"{layout_name}/{whole.source_sha256}"
+        owner = self._ports.ledger.claim_content(content_id, self._job_id)
+        if owner == self._job_id:
+            return
+        self._duplicate_of = owner
+        if layout is not None and layout.options.duplicates == "refuse":
+            if not whole.is_recorded:
+                self._ports.tokenized.discard_staged([part.uri for part in whole.parts])
+            raise PermanentError("duplicate_content", f"the same content as {owner}")
+
+    def _discard(self, whole: WholeFile, stands: Decision) -> None:
+        """Removes what was staged and is not part of the decision that stands."""
+        needed = {staged for staged, _ in stands.parts}
+        staged = [*whole.superseded_uris, *(part.uri for part in whole.parts)]
+        if unneeded := [uri for uri in staged if uri not in needed]:
+            self._ports.tokenized.discard_staged(unneeded)
+
+    def _decision(self, layout_name: str, source: SourceObject, whole: WholeFile) -> Decision:
+        date = source.last_modified.date().isoformat()
         published = [
-            tokenized.part_uri(chunk.layout_name, date, chunk.job_id, at)
-            for at in range(len(result.parts))
+            self._ports.tokenized.part_uri(layout_name, date, self._job_id, at)
+            for at in range(len(whole.parts))
         ]
         outputs = [
             {"uri": uri, "rows": part.rows, "sha256": part.sha256}
-            for uri, part in zip(published, result.parts, strict=True)
+            for uri, part in zip(published, whole.parts, strict=True)
         ]
-        calls = calls_between(self._calls_before, self._ports.calls.snapshot())
+        effort = whole.effort + self._meter.lap()
         receipt = committed_receipt(
-            self._facts(chunk.layout_name, finished_at, result.source_sha256),
-            result.tally,
+            self._facts(layout_name, effort.seconds, whole),
+            whole.tally,
             outputs=outputs,
-            rejects_uri=self._rejects_uri(chunk, result),
-            pans_distinct=result.pans_distinct,
-            aws_calls=calls,
-            estimated_cost_usd=self._cost(result, calls, finished_at),
+            rejects_uris=whole.rejects_uris,
+            pans_distinct=whole.pans_distinct,
+            aws_calls=effort.aws_calls,
+            estimated_cost_usd=self._cost(whole.tally, effort),
         )
-        staged = [part.uri for part in result.parts]
-        return Decision(chunk.attempt_id, receipt, tuple(zip(staged, published, strict=True)))
+        staged = [part.uri for part in whole.parts]
+        decision_id = random_id("", self._ports.entropy)
+        return Decision(decision_id, receipt, tuple(zip(staged, published, strict=True)))
 
-    def _rejects_uri(self, chunk: Chunk, result: ChunkResult) -> str | None:
-        if not result.has_rejects:
-            return None
-        return self._ports.quarantine.rejects_uri(chunk.job_id, chunk.attempt_id)
-
-    def _cost(self, result: ChunkResult, calls: AwsCalls, finished_at: datetime) -> float:
-        seconds = (finished_at - self._started_at).total_seconds()
+    def _cost(self, tally: Tally, effort: Effort) -> float:
         return estimated_cost_usd(
-            calls,
-            items_written=result.tally.items_written,
-            items_looked_up=result.tally.items_looked_up,
-            gb_seconds=seconds * self._worker.memory_gb,
+            effort.aws_calls,
+            items_written=tally.items_written,
+            items_looked_up=tally.items_looked_up,
+            gb_seconds=effort.seconds * self._worker.memory_gb,
+            invocations=effort.invocations,
         )
 
-    def _facts(self, layout_name: str, finished_at: datetime, sha256: str | None) -> JobFacts:
+    def _facts(self, layout_name: str, seconds: float, whole: WholeFile | None) -> JobFacts:
         return JobFacts(
             job_id=self._job_id,
             layout=layout_name,
             uri=self._upload.uri,
             version_id=self._upload.version_id,
             source=self._source,
-            source_sha256=sha256,
-            started_at=self._started_at,
-            finished_at=finished_at,
+            source_sha256=whole.source_sha256 if whole else None,
+            duplicate_of=self._duplicate_of,
+            started_at=whole.started_at if whole else iso_time(self._meter.started_at),
+            finished_at=iso_time(self._ports.clock()),
+            seconds=seconds,
         )
 
     def _carried_out(self, decision: Decision, *, is_committed: bool) -> Mapping[str, Any]:
@@ -159,7 +181,7 @@ class _Attempt:
         decision = self._ports.ledger.fail(self._job_id, error.code, error.detail)
         if decision is not None:
             return self._carried_out(decision, is_committed=False)
-        facts = self._facts(layout_name, self._ports.clock(), None)
+        facts = self._facts(layout_name, self._meter.lap().seconds, None)
         receipt = failed_receipt(facts, error.code, error.detail)
         self._ports.tokenized.put_receipt(receipt)
         return receipt

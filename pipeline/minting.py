@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
 from pipeline.core.envelope import mint_tokens, seal
-from pipeline.core.fingerprints import Fingerprinter
 from pipeline.core.gather import GatheredPans
 from pipeline.core.layouts import Layout
 from pipeline.core.pans import LAST4_DIGITS, scheme_of
@@ -26,13 +25,11 @@ class Mint:
         job_id: str,
         layout: Layout,
         ports: Ports,
-        fingerprinter: Callable[[], Fingerprinter],
         tally: Tally,
     ) -> None:
         self._job_id = job_id
         self._layout = layout
         self._ports = ports
-        self._fingerprinter = fingerprinter
         self._tally = tally
         self._data_key = ChunkDataKey(
             ports.key_service,
@@ -44,16 +41,16 @@ class Mint:
             data_key_ids=tally.data_key_ids,
         )
 
-    def tokens(self, gathered: GatheredPans, checked: CheckedRows) -> list[str]:
-        """A token for each gathered PAN, in order, durable when this returns."""
-        pans = gathered.pans.digits
-        if not pans:
+    def tokens(
+        self, gathered: GatheredPans, fingerprints: Sequence[bytes], checked: CheckedRows
+    ) -> list[str]:
+        """A token for each gathered PAN and its fingerprint, in order, durable on return."""
+        if not fingerprints:
             return []
         if self._layout.options.token_mode == "one_time":
             return self._one_time(gathered, checked)
-        fingerprints = self._fingerprinter().fingerprints(pans, self._layout.scope)
         held = dict(self._ports.fingerprints.look_up(fingerprints))
-        self._tally.items_looked_up += len(pans)
+        self._tally.items_looked_up += len(fingerprints)
         unknown = [at for at, fingerprint in enumerate(fingerprints) if fingerprint not in held]
         if unknown:
             minted = mint_tokens(len(unknown), self._ports.entropy)

@@ -59,13 +59,35 @@ class SourceObject:
 
 
 @dataclass(frozen=True, slots=True)
+class Position:
+    """A place between two records of a file, where reading can go on.
+
+    `offset_bytes` counts from the beginning of the file's text: in UTF-8, behind its byte order
+    mark. `rows` is how many data records come before it, `totals` what the control totals of those
+    came to. It is kept in the ledger: it holds counts and sums, never a record.
+    """
+
+    offset_bytes: int = 0
+    rows: int = 0
+    totals: Mapping[str, str] = field(default_factory=dict)
+
+
+START = Position()
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
-    """A unit of work: one file, tokenized by one attempt of one worker."""
+    """A unit of work: a file, or what of it is left, tokenized by one attempt of one worker.
+
+    It begins at `start`, and ends before `end_bytes` of the file's text, or with the file.
+    """
 
     job_id: str
     attempt_id: str
     source: SourceObject
     layout_name: str
+    start: Position = START
+    end_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,3 +159,4 @@ class JobState:
     attempts: int
     decision: Decision | None = None
     is_committed: bool = False
+    has_chunks: bool = False

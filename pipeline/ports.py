@@ -84,6 +84,12 @@ class Quarantine(Protocol):
     def rejects_uri(self, job_id: str, attempt_id: str) -> str:
         """Where that rejects file is."""
 
+    def keep_digests(self, job_id: str, attempt_id: str, kind: str, content: bytes) -> None:
+        """Keeps digests of a chunk's PANs for those who work off the rest of the file."""
+
+    def kept_digests(self, job_id: str, attempt_id: str, kind: str) -> bytes:
+        """What was kept."""
+
     def mark_tokenized(self, key: str, version_id: str) -> None:
         """Tags the source, so that its lifecycle ends; harmless if the source is gone."""
 
@@ -124,6 +130,17 @@ class Ledger(Protocol):
 
     def note_trouble(self, job_id: str, code: str) -> None:
         """Notes why an attempt stopped that will be repeated."""
+
+    def recorded_chunk(self, job_id: str, name: str) -> Mapping[str, Any] | None:
+        """What was recorded of the job's chunk of that name; None if nothing yet."""
+
+    def record_chunk(
+        self, job_id: str, name: str, document: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Records that a chunk is worked off: the first to say so stands, and is returned."""
+
+    def claim_content(self, content_id: str, job_id: str) -> str:
+        """The job that this content belongs to: the first that claims it and does not fail."""
 
     def decide(self, job_id: str, decision: Decision) -> Decision:
         """The first decision of a job stands: ours, or that of another attempt."""

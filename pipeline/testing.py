@@ -133,6 +133,7 @@ class MemoryQuarantine:
         self.bucket = bucket
         self.objects: dict[tuple[str, str], bytes] = {}
         self.rejects: dict[str, bytes] = {}
+        self.digests: dict[tuple[str, str, str], bytes] = {}
         self.tokenized: set[tuple[str, str]] = set()
 
     def put(self, key: str, body: bytes) -> Upload:
@@ -164,6 +165,14 @@ class MemoryQuarantine:
     def rejects_uri(self, job_id: str, attempt_id: str) -> str:
         """Where that rejects file is."""
         return f"s3://{self.bucket}/rejects/{job_id}/{attempt_id}.jsonl.gz"
+
+    def keep_digests(self, job_id: str, attempt_id: str, kind: str, content: bytes) -> None:
+        """Keeps digests of a chunk's PANs."""
+        self.digests[job_id, attempt_id, kind] = content
+
+    def kept_digests(self, job_id: str, attempt_id: str, kind: str) -> bytes:
+        """What was kept."""
+        return self.digests[job_id, attempt_id, kind]
 
     def mark_tokenized(self, key: str, version_id: str) -> None:
         """Harmless if the source is gone."""
@@ -231,6 +240,8 @@ class MemoryLedger:
 
     def __init__(self) -> None:
         self.jobs: dict[str, _Job] = {}
+        self.chunks: dict[tuple[str, str], Mapping[str, Any]] = {}
+        self.owners: dict[str, str] = {}
 
     def start(self, job_id: str, facts: Mapping[str, str], started_at: datetime) -> JobState:
         """Notes another attempt, unless the job is decided."""
@@ -238,7 +249,8 @@ class MemoryLedger:
         if job.decision is None:
             job.attempts += 1
             job.status, job.reason, job.rows_read = "running", "", 0
-        return JobState(job.attempts, job.decision, job.status == "committed")
+        has_chunks = any(of_job == job_id for of_job, _ in self.chunks)
+        return JobState(job.attempts, job.decision, job.status == "committed", has_chunks)
 
     def progress(self, job_id: str, rows_read: int) -> None:
         """Notes how many rows were read."""
@@ -249,6 +261,23 @@ class MemoryLedger:
         """Notes why an attempt stopped."""
         if job := self._undecided(job_id):
             job.status, job.trouble = "waiting", code
+
+    def recorded_chunk(self, job_id: str, name: str) -> Mapping[str, Any] | None:
+        """None if nothing was recorded yet."""
+        return self.chunks.get((job_id, name))
+
+    def record_chunk(
+        self, job_id: str, name: str, document: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """The first record stands."""
+        return self.chunks.setdefault((job_id, name), json.loads(json.dumps(document)))
+
+    def claim_content(self, content_id: str, job_id: str) -> str:
+        """The first claim of a job that does not fail holds."""
+        owner = self.jobs.get(self.owners.setdefault(content_id, job_id))
+        if owner is not None and owner.status == "failed":
+            self.owners[content_id] = job_id
+        return self.owners[content_id]
 
     def decide(self, job_id: str, decision: Decision) -> Decision:
         """The first decision stands."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 import pyarrow as pa
 
+from pipeline.core.chunks import KeptDigits
 from pipeline.core.distinct import DistinctPans
 from pipeline.core.fingerprints import Fingerprinter
 from pipeline.core.gather import GatheredPans, gather
-from pipeline.core.guard import Hit, KnownPans, unmatched_windows
+from pipeline.core.guard import Hit, KnownPans, find_pans, unmatched_windows
 from pipeline.core.layouts import Layout
 from pipeline.core.output import (
     columns_by_fate,
@@ -29,7 +30,7 @@ from pipeline.core.rejects import reject_line
 from pipeline.core.rows import CheckedRows, Fault, check_rows, luhn_failed_cells
 from pipeline.errors import TransientError
 from pipeline.minting import Mint
-from pipeline.model import Chunk, StagedObject
+from pipeline.model import Chunk, Position, StagedObject
 from pipeline.ports import Ports
 from pipeline.readers.auto import SAMPLE_BYTES, auto_layout
 from pipeline.readers.hashing import HashingReader
@@ -42,158 +43,203 @@ PROGRESS_INTERVAL = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
+class Bench:
+    """What a worker tokenizes with."""
+
+    ports: Ports
+    fingerprinter: Callable[[], Fingerprinter]
+    seconds_left: Callable[[], float]
+
+    @property
+    def is_out_of_time(self) -> bool:
+        """Whether it is time to stop."""
+        return self.seconds_left() < MIN_SECONDS_LEFT
+
+    def fingerprints(self, pans: Sequence[bytes], layout: Layout) -> list[bytes]:
+        """The fingerprints of PANs, in the scope of their layout."""
+        return self.fingerprinter().fingerprints(pans, layout.scope) if pans else []
+
+
+@dataclass(frozen=True, slots=True)
 class ChunkResult:
-    """What one attempt at a file produced; nothing of it is visible to a consumer yet."""
+    """What one attempt at a chunk produced; nothing of it is visible to a consumer yet.
+
+    `end` is where the rest of the file begins, None behind its last record. `distinct` are the PANs
+    that were tokenized, `seen` those and the ones of rejected rows. `source_sha256` is None unless
+    the chunk is the whole file.
+    """
 
     tally: Tally
-    pans_distinct: int
+    distinct: DistinctPans
+    seen: DistinctPans
+    kept_digits: KeptDigits
     parts: Sequence[StagedObject]
     has_rejects: bool
-    source_sha256: str
+    source_sha256: str | None
+    end: Position | None
+
+
+@dataclass(frozen=True, slots=True)
+class FilePans:
+    """All PANs of a file, and how many digits they have."""
+
+    digests: DistinctPans
+    lengths: Collection[int]
 
 
 def tokenize_chunk(
-    chunk: Chunk,
-    layout: Layout | None,
-    ports: Ports,
-    fingerprinter: Callable[[], Fingerprinter],
-    seconds_left: Callable[[], float],
+    chunk: Chunk, layout: Layout | None, bench: Bench, file_pans: FilePans | None = None
 ) -> ChunkResult:
-    """Reads the file, tokenizes its PANs and stages scrubbed Parquet parts and a rejects file.
+    """Reads a chunk, tokenizes its PANs and stages scrubbed Parquet parts and a rejects file.
 
-    Without a layout, the PAN columns are found by their content and nothing else is kept.
+    Without a layout, the PAN columns are found by their content and nothing else is kept. When
+    `file_pans` are known from an earlier pass, kept cells are held against all of them.
 
-    Raises `PermanentError` when the file cannot be processed, `TransientError` `out_of_time` when
-    less than `MIN_SECONDS_LEFT` remain, and whatever the ports raise. Staged objects of a failed
-    attempt are incomplete and do not exist.
+    When less than `MIN_SECONDS_LEFT` remain, it ends behind the record batch at hand. Raises
+    `PermanentError` when the file cannot be processed, `TransientError` `out_of_time` when it can
+    neither go on nor be parted, and whatever the ports raise. Staged objects of a failed attempt
+    are incomplete and do not exist.
     """
-    late_pans: frozenset[bytes] = frozenset()
-    earlier = Tally()
-    while True:
-        line = _Line(chunk, ports, fingerprinter, seconds_left, late_pans, earlier)
-        try:
-            return line.run(layout)
-        except _LatePansError as error:
-            late_pans, earlier = error.pans, line.tally
+    return _Line(chunk, bench, file_pans).run(layout)
 
 
-class _LatePansError(Exception):
-    """Kept cells hold PANs that only other record batches showed to be PANs."""
+def needs_another_pass(
+    chunk: Chunk, layout: Layout | None, bench: Bench, file_pans: FilePans
+) -> bool:
+    """Whether a kept cell of the chunk holds a PAN that only other record batches show to be one.
 
-    def __init__(self, pans: frozenset[bytes]) -> None:
-        super().__init__()
-        self.pans = pans
+    A record batch is guarded against its own PANs as it passes. One that fails Luhn can stand in a
+    kept cell of another batch and look like any other number; to find it, the chunk is read once
+    more, now that all PANs of the file are known.
+
+    Raises `TransientError` `out_of_time`.
+    """
+    with _opened(chunk, layout, bench) as (source, known_layout):
+        for at, batch in enumerate(_batches(source, known_layout, chunk)):
+            if at and bench.is_out_of_time:
+                raise TransientError("out_of_time", "while kept cells were held against all PANs")
+            checked = check_rows(batch.columns, known_layout)
+            if _late_pans(checked, known_layout, bench, file_pans):
+                return True
+    return False
+
+
+def _late_pans(
+    checked: CheckedRows, layout: Layout, bench: Bench, file_pans: FilePans
+) -> list[bytes]:
+    """PANs of the file in kept cells that the rows at hand do not show to be PANs."""
+    known = KnownPans(checked.known_pans)
+    windows: set[bytes] = set()
+    for name, cells in checked.kept.items():
+        full = layout.columns[name].guard == "full"
+        windows.update(unmatched_windows(cells, known, file_pans.lengths, full=full))
+    candidates = list(windows)
+    is_pan = file_pans.digests.has(bench.fingerprints(candidates, layout))
+    return [each for each, is_one in zip(candidates, is_pan, strict=True) if is_one]
+
+
+@contextmanager
+def _opened(
+    chunk: Chunk, layout: Layout | None, bench: Bench
+) -> Iterator[tuple[HashingReader, Layout]]:
+    with bench.ports.quarantine.open(chunk.source) as stream:
+        source = HashingReader(stream)
+        yield source, layout or auto_layout(source.peek(SAMPLE_BYTES))
+
+
+def _batches(source: HashingReader, layout: Layout, chunk: Chunk) -> Iterator[TextRecordBatch]:
+    return read_record_batches(source, layout, chunk.start, chunk.end_bytes)
 
 
 class _Line:
-    """One pass of a file through the line, with the counts that add up over it."""
+    """One pass of a chunk through the line, with the counts that add up over it."""
 
-    def __init__(
-        self,
-        chunk: Chunk,
-        ports: Ports,
-        fingerprinter: Callable[[], Fingerprinter],
-        seconds_left: Callable[[], float],
-        late_pans: frozenset[bytes],
-        earlier: Tally,
-    ) -> None:
+    def __init__(self, chunk: Chunk, bench: Bench, file_pans: FilePans | None) -> None:
         self._chunk = chunk
-        self._ports = ports
-        self._fingerprinter = fingerprinter
-        self._seconds_left = seconds_left
-        self._late_pans = late_pans
-        self._reported_at = ports.clock()
+        self._bench = bench
+        self._ports = bench.ports
+        self._file_pans = file_pans
+        self._reported_at = bench.ports.clock()
         self._seen = DistinctPans()
-        self._seen_lengths: set[int] = set()
-        self._batches = self._suspects = self._least_digits = 0
-        self.tally = Tally(
-            tokens_new=earlier.tokens_new,
-            items_written=earlier.items_written,
-            items_looked_up=earlier.items_looked_up,
-            data_key_ids=earlier.data_key_ids,
-        )
-        self.distinct = DistinctPans()
+        self._distinct = DistinctPans()
+        self._kept_digits = KeptDigits()
+        self._tally = Tally()
 
     def run(self, layout: Layout | None) -> ChunkResult:
-        """The whole file; raises `_LatePansError` when it has to be run again."""
+        """The whole chunk, or what there was time for."""
+        end: Position | None = None
         with ExitStack() as stack:
-            source = HashingReader(
-                stack.enter_context(self._ports.quarantine.open(self._chunk.source))
-            )
-            self._layout = layout or auto_layout(source.peek(SAMPLE_BYTES))
-            self._mint = Mint(
-                self._chunk.job_id, self._layout, self._ports, self._fingerprinter, self.tally
-            )
+            source, self._layout = stack.enter_context(_opened(self._chunk, layout, self._bench))
+            self._mint = Mint(self._chunk.job_id, self._layout, self._ports, self._tally)
             parts = stack.enter_context(StagedParts(self._chunk, self._ports))
             rejects = stack.enter_context(RejectsFile(self._chunk, self._ports))
-            for batch in read_record_batches(source, self._layout):
+            earlier: TextRecordBatch | None = None
+            for batch in _batches(source, self._layout, self._chunk):
+                if earlier is not None and self._bench.is_out_of_time:
+                    end = self._end_behind(earlier)
+                    break
                 parts.write(self._tokenize(batch, rejects))
-                self._between_batches()
-            self._look_back()
+                self._report_progress()
+                earlier = batch
             parts.finish()
-        self._finish()
+        self._tally.tokens_reused = self._reused()
         return ChunkResult(
-            self.tally, len(self.distinct), parts.staged, rejects.is_open, source.sha256
+            self._tally,
+            self._distinct,
+            self._seen,
+            self._kept_digits,
+            parts.staged,
+            rejects.is_open,
+            source.sha256 if end is None else None,
+            end,
         )
 
-    def _between_batches(self) -> None:
-        """Stops in time, and tells the ledger how far the file is read, now and then."""
-        if self._seconds_left() < MIN_SECONDS_LEFT:
-            raise TransientError("out_of_time", f"after {self.tally.rows_read} rows")
+    def _end_behind(self, batch: TextRecordBatch) -> Position:
+        """Where the rest of the file begins, unless it says too much to be noted."""
+        if batch.end is None or any(map(find_pans, batch.end.totals.values())):
+            raise TransientError("out_of_time", f"after {self._tally.rows_read} rows")
+        return batch.end
+
+    def _report_progress(self) -> None:
+        """Tells the ledger how far the file is read, now and then."""
         now = self._ports.clock()
         if now - self._reported_at >= PROGRESS_INTERVAL:
             self._reported_at = now
-            self._ports.ledger.progress(self._chunk.job_id, self.tally.rows_read)
-
-    def _look_back(self) -> None:
-        """Holds kept cells against the PANs of the other record batches, when any is in question.
-
-        A record batch is guarded against its own PANs as it passes. One that fails Luhn can stand
-        in a kept cell of another batch and look like any other number; to find it, the file is
-        read once more, now that all of its PANs are known.
-        """
-        is_in_question = self._suspects or min(self._seen_lengths, default=0) < self._least_digits
-        if self._batches < 2 or not is_in_question or self._late_pans:
-            return
-        late: set[bytes] = set()
-        with self._ports.quarantine.open(self._chunk.source) as source:
-            for batch in read_record_batches(source, self._layout):
-                late |= self._late_in(check_rows(batch.columns, self._layout))
-                self._between_batches()
-        if late:
-            raise _LatePansError(frozenset(late))
-
-    def _late_in(self, checked: CheckedRows) -> set[bytes]:
-        known = KnownPans(checked.known_pans)
-        windows: list[bytes] = []
-        for name, cells in checked.kept.items():
-            full = self._layout.columns[name].guard == "full"
-            windows += unmatched_windows(cells, known, self._seen_lengths, full=full)
-        return self._seen.those_among(windows)
+            rows_read = self._chunk.start.rows + self._tally.rows_read
+            self._ports.ledger.progress(self._chunk.job_id, rows_read)
 
     def _tokenize(self, batch: TextRecordBatch, rejects: RejectsFile) -> pa.Table:
         """The scrubbed rows of a record batch; the others go to the rejects file."""
         schema = output_schema(batch.file_columns, self._layout)
-        self.tally.columns = columns_by_fate(batch.file_columns, self._layout)
+        self._tally.columns = columns_by_fate(batch.file_columns, self._layout)
         checked = check_rows(batch.columns, self._layout)
-        self._seen.add(checked.known_pans)
-        self._seen_lengths.update(map(len, checked.known_pans))
-        self._batches += 1
-        known = KnownPans([*checked.known_pans, *self._late_pans])
+        late_pans: list[bytes] = []
+        if self._file_pans is not None:
+            late_pans = _late_pans(checked, self._layout, self._bench, self._file_pans)
+        known = KnownPans([*checked.known_pans, *late_pans])
         text_hits = find_in_text(checked, self._layout, known)
         gathered = gather(checked, digits_of(text_hits), one_time=self._is_one_time)
-        tokens = self._mint.tokens(gathered, checked)
+        tokens = self._mint.tokens(gathered, self._identify(gathered, checked), checked)
         table = scrubbed(checked, gathered, text_hits, tokens, schema)
         table, guard_faults = self._guarded(table, checked, known)
-        self._count(batch, checked, gathered, table)
+        self._count(batch, checked, table)
         self._reject(batch, [*checked.faults, *guard_faults], rejects)
         return table
 
-    def _finish(self) -> None:
-        """Completes the tally."""
-        self.tally.tokens_reused = len(self.distinct) - self.tally.tokens_new
-        if self._is_one_time:
-            self.tally.tokens_reused = 0
+    def _identify(self, gathered: GatheredPans, checked: CheckedRows) -> list[bytes]:
+        """The fingerprints of the gathered PANs; takes note of the rejected rows' PANs too."""
+        pans = gathered.pans.digits
+        fingerprints = self._bench.fingerprints(pans, self._layout)
+        self._distinct.add(fingerprints)
+        self._seen.add(fingerprints)
+        left_out = list(set(checked.known_pans).difference(pans))
+        self._seen.add(self._bench.fingerprints(left_out, self._layout))
+        self._kept_digits.lengths.update(map(len, pans), map(len, left_out))
+        self._kept_digits.batches += 1
+        return fingerprints
+
+    def _reused(self) -> int:
+        return 0 if self._is_one_time else len(self._distinct) - self._tally.tokens_new
 
     @property
     def _is_one_time(self) -> bool:
@@ -205,10 +251,11 @@ class _Line:
         """The table without the PANs that stand where none may be, and the rows that cost."""
         scans = guard_columns(table, self._layout, known)
         hits = {name: scan.hits for name, scan in scans.items() if scan.hits}
-        self._least_digits = max(self._least_digits, known.least_digits(full=False))
-        self._suspects += sum(scan.suspects for scan in scans.values())
-        self.tally.guard_cells_scanned += table.num_rows * len(scans)
-        self.tally.guard_hits += sum(len(each) for rows in hits.values() for each in rows.values())
+        least_digits = known.least_digits(full=False)
+        self._kept_digits.least_digits = max(self._kept_digits.least_digits, least_digits)
+        self._kept_digits.suspects += sum(scan.suspects for scan in scans.values())
+        self._tally.guard_cells_scanned += table.num_rows * len(scans)
+        self._tally.guard_hits += sum(len(each) for rows in hits.values() for each in rows.values())
         if self._layout.options.guard_action == "redact":
             table, hits = redact(table, hits)
         rows = _first_columns(hits)
@@ -219,14 +266,12 @@ class _Line:
         self,
         batch: TextRecordBatch,
         checked: CheckedRows,
-        gathered: GatheredPans,
         table: pa.Table,
     ) -> None:
-        self.tally.rows_read += batch.rows
-        self.tally.rows_written += table.num_rows
-        self.distinct.add(gathered.pans.digits)
+        self._tally.rows_read += batch.rows
+        self._tally.rows_written += table.num_rows
         for digits in checked.pans.values():
-            self.tally.luhn_failed += luhn_failed_cells(digits).true_count
+            self._tally.luhn_failed += luhn_failed_cells(digits).true_count
 
     def _reject(
         self, batch: TextRecordBatch, faults: Sequence[Fault], rejects: RejectsFile
@@ -237,7 +282,7 @@ class _Line:
             (batch.row_numbers[fault.index].as_py(), fault.reason, fault.column) for fault in faults
         ]
         for row_number, reason, column in sorted(numbered, key=lambda item: item[0]):
-            self.tally.reject(reason, row_number)
+            self._tally.reject(reason, row_number)
             rejects.write(reject_line(row_number, reason, column, batch.raw_record(row_number)))
 
 

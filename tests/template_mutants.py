@@ -596,9 +596,9 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
         ),
     ],
     buckets.check_incomplete_uploads_are_dropped: [
-        ("never", prop(f"{LIFECYCLE}.2.AbortIncompleteMultipartUpload", REMOVED)),
-        ("late", prop(f"{LIFECYCLE}.2.AbortIncompleteMultipartUpload.DaysAfterInitiation", 90)),
-        ("in one place", prop(f"{LIFECYCLE}.2.Prefix", "incoming/")),
+        ("never", prop(f"{LIFECYCLE}.3.AbortIncompleteMultipartUpload", REMOVED)),
+        ("late", prop(f"{LIFECYCLE}.3.AbortIncompleteMultipartUpload.DaysAfterInitiation", 90)),
+        ("in one place", prop(f"{LIFECYCLE}.3.Prefix", "incoming/")),
         ("switched off", prop("AccessLogBucket.LifecycleConfiguration.Rules.1.Status", "Disabled")),
     ],
     buckets.check_access_is_logged: [
@@ -689,12 +689,18 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
         ("every file goes", prop(f"{LIFECYCLE}.0.TagFilters", REMOVED)),
         ("old versions stay", prop(f"{LIFECYCLE}.0.NoncurrentVersionExpiration", REMOVED)),
         ("rejects stay", prop(f"{LIFECYCLE}.1.Status", "Disabled")),
+        ("digests stay", prop(f"{LIFECYCLE}.2.Status", "Disabled")),
+        ("digests go before a replay", prop(f"{LIFECYCLE}.2.ExpirationInDays", 14)),
         ("the rule is off", prop(f"{LIFECYCLE}.0.Status", "Disabled")),
     ],
     buckets.check_retention_is_a_parameter: [("fixed", prop(f"{LIFECYCLE}.0.ExpirationInDays", 7))],
     buckets.check_staging_is_emptied: [
         ("never", prop("TokenizedBucket.LifecycleConfiguration.Rules.0.Status", "Disabled")),
         ("and all else", prop("TokenizedBucket.LifecycleConfiguration.Rules.0.Prefix", "")),
+        (
+            "before a replay",
+            prop("TokenizedBucket.LifecycleConfiguration.Rules.0.ExpirationInDays", 7),
+        ),
     ],
     queues.check_queues_refuse_requests_without_tls: [
         ("no denial", remove("DeadLetterQueuePolicy", "TlsOnly")),

@@ -25,10 +25,13 @@ _NAMES = {
     name: name.removeprefix("#")
     for name in (
         "#attempts",
+        "#chunk",
         "#decision",
         "#detail",
         "#expires_at",
+        "#has_chunks",
         "#layout",
+        "#owner",
         "#reason",
         "#rows_read",
         "#started_at",
@@ -59,7 +62,7 @@ class DynamoDBLedger:
                 ":uri": {"S": facts["uri"]},
                 ":layout": {"S": facts["layout"]},
                 ":now": {"S": iso_time(started_at)},
-                ":expires_at": {"N": str(int((started_at + KEPT_FOR).timestamp()))},
+                ":expires_at": _expiry(started_at),
                 ":zero": {"N": "0"},
                 ":one": {"N": "1"},
             },
@@ -84,6 +87,54 @@ class DynamoDBLedger:
             {":code": {"S": code}, ":status": {"S": "waiting"}, ":now": _now()},
             _STARTED_AND_UNDECIDED,
         )
+
+    def recorded_chunk(self, job_id: str, name: str) -> Mapping[str, Any] | None:
+        """What was recorded of the job's chunk of that name; None if nothing yet."""
+        item = self._get(_chunk_id(job_id, name))
+        return orjson.loads(item["chunk"]["S"]) if item else None
+
+    def record_chunk(
+        self, job_id: str, name: str, document: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """The first record of a chunk stands; after a lost reply, that is our own.
+
+        The job's own item only says that there are some: a hint, without which a chunk is worked
+        off once more, to find the record that stands.
+        """
+        self._update(
+            _chunk_id(job_id, name),
+            "SET #chunk = :chunk, #expires_at = :expires_at",
+            {
+                ":chunk": {"S": orjson.dumps(document).decode()},
+                ":expires_at": _expiry(datetime.now(UTC)),
+            },
+            "attribute_not_exists(#chunk)",
+        )
+        self._update(
+            job_id,
+            "SET #has_chunks = :yes, #updated_at = :now",
+            {":yes": {"BOOL": True}, ":now": _now()},
+            _STARTED_AND_UNDECIDED,
+        )
+        stands = self.recorded_chunk(job_id, name)
+        if stands is None:
+            raise TransientError("chunk_unresolved", "the ledger does not show the chunk")
+        return stands
+
+    def claim_content(self, content_id: str, job_id: str) -> str:
+        """The job that this content belongs to: the first that claims it and does not fail."""
+        values = {":job": {"S": job_id}, ":expires_at": _expiry(datetime.now(UTC))}
+        claim = "SET #owner = :job, #expires_at = :expires_at"
+        item_id = f"content/{content_id}"
+        unclaimed = "attribute_not_exists(#owner) OR #owner = :job"
+        if self._update(item_id, claim, values, unclaimed) is not None:
+            return job_id
+        owner = str(self._get(item_id)["owner"]["S"])
+        if self._get(owner).get("status", {}).get("S") != "failed":
+            return owner
+        values = {**values, ":earlier": {"S": owner}}
+        taken_over = self._update(item_id, claim, values, "#owner = :earlier")
+        return job_id if taken_over is not None else str(self._get(item_id)["owner"]["S"])
 
     def decide(self, job_id: str, decision: Decision) -> Decision:
         """The first decision stands; after a lost reply, that is our own."""
@@ -137,7 +188,7 @@ class DynamoDBLedger:
         """All jobs, in no order."""
         with translated("dynamodb:Scan"):
             for page in self._client.get_paginator("scan").paginate(TableName=self._table):
-                yield from (_plain(item) for item in page["Items"])
+                yield from (_plain(item) for item in page["Items"] if "attempts" in item)
 
     def _update(
         self, job_id: str, expression: str, values: Mapping[str, Any], condition: str
@@ -171,6 +222,14 @@ class DynamoDBLedger:
         return response.get("Item", {})
 
 
+def _chunk_id(job_id: str, name: str) -> str:
+    return f"{job_id}/{name}"
+
+
+def _expiry(moment: datetime) -> dict[str, str]:
+    return {"N": str(int((moment + KEPT_FOR).timestamp()))}
+
+
 def _now() -> dict[str, str]:
     return {"S": iso_time(datetime.now(UTC))}
 
@@ -186,7 +245,7 @@ def _as_json(decision: Decision) -> dict[str, Any]:
 def _state(item: Mapping[str, Any]) -> JobState:
     attempts = int(item.get("attempts", {}).get("N", "0"))
     if "decision" not in item:
-        return JobState(attempts)
+        return JobState(attempts, has_chunks="has_chunks" in item)
     document = orjson.loads(item["decision"]["S"])
     decision = Decision(
         document["attempt_id"],
@@ -199,6 +258,6 @@ def _state(item: Mapping[str, Any]) -> JobState:
 def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
     plain: dict[str, Any] = {}
     for name, value in item.items():
-        if name != "decision":
+        if name not in ("decision", "has_chunks"):
             plain[name] = int(value["N"]) if "N" in value else value.get("S")
     return plain

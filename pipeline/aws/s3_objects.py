@@ -30,7 +30,7 @@ _RACING = frozenset({"ConditionalRequestConflict", "409"})
 
 
 class S3Quarantine:
-    """Uploads under `incoming/`, rejected rows under `rejects/`."""
+    """Uploads under `incoming/`, rejected rows under `rejects/`, digests under `chunks/`."""
 
     def __init__(self, client: S3Client, bucket: str) -> None:
         self._client = client
@@ -66,6 +66,20 @@ class S3Quarantine:
     def rejects_uri(self, job_id: str, attempt_id: str) -> str:
         """Where that rejects file is."""
         return f"s3://{self._bucket}/{_rejects_key(job_id, attempt_id)}"
+
+    def keep_digests(self, job_id: str, attempt_id: str, kind: str, content: bytes) -> None:
+        """Keeps digests of a chunk's PANs for those who work off the rest of the file."""
+        with translated("s3:PutObject"):
+            self._client.put_object(
+                Bucket=self._bucket, Key=_digests_key(job_id, attempt_id, kind), Body=content
+            )
+
+    def kept_digests(self, job_id: str, attempt_id: str, kind: str) -> bytes:
+        """What was kept."""
+        with translated("s3:GetObject"):
+            key = _digests_key(job_id, attempt_id, kind)
+            response = self._client.get_object(Bucket=self._bucket, Key=key)
+            return response["Body"].read()
 
     def mark_tokenized(self, key: str, version_id: str) -> None:
         """Tags the source for its lifecycle; a source that is gone needs no tag.
@@ -183,6 +197,10 @@ def _rejects_key(job_id: str, attempt_id: str) -> str:
     return f"rejects/{job_id}/{attempt_id}.jsonl.gz"
 
 
+def _digests_key(job_id: str, attempt_id: str, kind: str) -> str:
+    return f"chunks/{job_id}/{attempt_id}.{kind}"
+
+
 def _staged_key(job_id: str, attempt_id: str, part: int) -> str:
     return f"_staging/{job_id}/{attempt_id}/part-{part:05d}.parquet"
 
@@ -220,6 +238,10 @@ class _TranslatingReader(io.RawIOBase):
 
     def readable(self) -> bool:
         return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        with _gone_is_missing("s3:GetObject"):
+            return self._stream.seek(offset, whence)
 
     def read(self, size: int = -1, /) -> bytes:
         with _gone_is_missing("s3:GetObject"):

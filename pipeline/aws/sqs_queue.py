@@ -48,6 +48,11 @@ class SQSWorkQueue:
         self._client = client
         self._queue_url = queue_url
 
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Adds a message, durably."""
+        with translated("sqs:SendMessage"):
+            self._client.send_message(QueueUrl=self._queue_url, MessageBody=json.dumps(message))
+
     def postpone(self, receipt_handle: str, seconds: int) -> None:
         """Hides a received message for that long before it is delivered again."""
         with translated("sqs:ChangeMessageVisibility"):

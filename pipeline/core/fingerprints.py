@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pipeline.errors import PermanentError
 
 FINGERPRINT_KEY_BYTES = 32
+FINGERPRINT_BYTES = 33
 _SHA256_BLOCK_BYTES = 64
 _INNER_PAD = bytes(value ^ 0x36 for value in range(256))
 _OUTER_PAD = bytes(value ^ 0x5C for value in range(256))

@@ -211,6 +211,7 @@ class Options(_Strict):
     token_mode: Literal["per_pan", "one_time"] = "per_pan"
     guard_action: Literal["reject", "redact", "tokenize"] = "reject"
     customer_id: str | None = Field(default=None, min_length=1)
+    duplicates: Literal["report", "refuse"] = "report"
 
 
 class Layout(_Strict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 
 AwsCalls = Mapping[str, Mapping[str, int]]
@@ -22,7 +23,12 @@ _LEDGER_WRITES = frozenset({"UpdateItem", "PutItem"})
 
 
 def estimated_cost_usd(
-    calls: AwsCalls, *, items_written: int, items_looked_up: int, gb_seconds: float
+    calls: AwsCalls,
+    *,
+    items_written: int,
+    items_looked_up: int,
+    gb_seconds: float,
+    invocations: int = 1,
 ) -> float:
     """The price of a job: its calls, the DynamoDB items behind them, and the worker's time.
 
@@ -39,7 +45,7 @@ def estimated_cost_usd(
         + sum(calls.get("sqs", {}).values()) * SQS_REQUEST
         + _s3(calls.get("s3", {}))
         + gb_seconds * LAMBDA_GB_SECOND
-        + LAMBDA_REQUEST
+        + invocations * LAMBDA_REQUEST
     )
     return round(total, 8)
 
@@ -48,6 +54,15 @@ def _s3(calls: Mapping[str, int]) -> float:
     reads = sum(count for name, count in calls.items() if name in _S3_READS)
     free = sum(count for name, count in calls.items() if name in _S3_FREE)
     return reads * S3_READ + (sum(calls.values()) - reads - free) * S3_WRITE
+
+
+def sum_of_calls(*counts: AwsCalls) -> dict[str, dict[str, int]]:
+    """All of these calls together."""
+    total: dict[str, Counter[str]] = defaultdict(Counter)
+    for calls in counts:
+        for service, operations in calls.items():
+            total[service].update(operations)
+    return {service: dict(sorted(total[service].items())) for service in sorted(total)}
 
 
 def calls_between(before: AwsCalls, after: AwsCalls) -> dict[str, dict[str, int]]:

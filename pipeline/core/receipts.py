@@ -47,6 +47,34 @@ class Tally:
         return self.rejects.total()
 
 
+def sum_of_tallies(tallies: Sequence[Tally]) -> Tally:
+    """The tallies of a file's chunks, in the file's order, added up."""
+    total = Tally()
+    for tally in tallies:
+        for name in _COUNTS:
+            setattr(total, name, getattr(total, name) + getattr(tally, name))
+        total.rejects.update(tally.rejects)
+        for reason, rows in tally.rejected_rows.items():
+            listed = total.rejected_rows.setdefault(reason, [])
+            listed += rows[: MAX_LISTED_ROWS - len(listed)]
+        total.data_key_ids += tally.data_key_ids
+        if any(tally.columns.values()):
+            total.columns = tally.columns
+    return total
+
+
+_COUNTS = (
+    "rows_read",
+    "rows_written",
+    "luhn_failed",
+    "tokens_new",
+    "items_written",
+    "items_looked_up",
+    "guard_cells_scanned",
+    "guard_hits",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class JobFacts:
     """What a receipt says beside the counts."""
@@ -57,8 +85,10 @@ class JobFacts:
     version_id: str
     source: SourceObject | None
     source_sha256: str | None
-    started_at: datetime
-    finished_at: datetime
+    duplicate_of: str | None
+    started_at: str
+    finished_at: str
+    seconds: float
 
 
 def committed_receipt(
@@ -66,7 +96,7 @@ def committed_receipt(
     tally: Tally,
     *,
     outputs: Sequence[Mapping[str, Any]],
-    rejects_uri: str | None,
+    rejects_uris: Sequence[str],
     pans_distinct: int,
     aws_calls: Mapping[str, Mapping[str, int]],
     estimated_cost_usd: float,
@@ -75,7 +105,7 @@ def committed_receipt(
     return _receipt(facts, tally, None, "") | {
         "pans_distinct": pans_distinct,
         "outputs": list(outputs),
-        "rejects_uri": rejects_uri,
+        "rejects_uris": list(rejects_uris),
         "aws_calls": aws_calls,
         "estimated_cost_usd": estimated_cost_usd,
     }
@@ -99,12 +129,13 @@ def _receipt(facts: JobFacts, tally: Tally, reason: str | None, detail: str) -> 
             "sha256": facts.source_sha256,
             "size_bytes": facts.source.size_bytes if facts.source else None,
         },
+        "duplicate_of": facts.duplicate_of,
         "rows_read": tally.rows_read,
         "rows_written": tally.rows_written,
         "rows_rejected": tally.rows_rejected,
         "rejects_by_reason": dict(sorted(tally.rejects.items())),
         "rejected_rows": dict(sorted(tally.rejected_rows.items())),
-        "rejects_uri": None,
+        "rejects_uris": [],
         "luhn_failed": tally.luhn_failed,
         "pans_distinct": 0,
         "tokens_new": tally.tokens_new,
@@ -115,9 +146,9 @@ def _receipt(facts: JobFacts, tally: Tally, reason: str | None, detail: str) -> 
         "data_key_ids": list(tally.data_key_ids),
         "aws_calls": {},
         "estimated_cost_usd": 0.0,
-        "started_at": iso_time(facts.started_at),
-        "finished_at": iso_time(facts.finished_at),
-        "seconds": round((facts.finished_at - facts.started_at).total_seconds(), 3),
+        "started_at": facts.started_at,
+        "finished_at": facts.finished_at,
+        "seconds": round(facts.seconds, 3),
         "pipeline_version": __version__,
     }
 

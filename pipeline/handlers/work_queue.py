@@ -28,6 +28,7 @@ from pipeline.core.messages import (
     dead_letter_of_message,
     dead_letter_of_upload,
     parse_message,
+    upload_message,
 )
 from pipeline.errors import PantokError, PermanentError, TransientError
 from pipeline.job import Worker, give_up, run_job
@@ -101,7 +102,13 @@ class WorkQueueConsumer:
                 raise
             self._give_up(upload, record, _without_content(error))
         else:
-            self._report(receipt)
+            self._report(receipt) if receipt is not None else self._hand_on(upload)
+
+    def _hand_on(self, upload: Upload) -> None:
+        """The time was up: another message asks for the rest, before this one is acknowledged."""
+        self._work_queue.send(upload_message(upload))
+        metrics.add_metric("JobsHandedOn", MetricUnit.Count, 1)
+        logger.info("to be continued")
 
     def _give_up(self, upload: Upload, record: SQSRecord, error: TransientError) -> None:
         """The last delivery failed too: the message would end in the queue without a reason.

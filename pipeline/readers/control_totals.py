@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Context, Decimal
 
 import pyarrow as pa
@@ -27,6 +27,24 @@ class ControlTotals:
         self._sum = Decimal(0)
         self._unreadable_amounts = 0
         self._trailer: Sequence[str] | None = None
+
+    def so_far(self) -> Mapping[str, str] | None:
+        """What they came to, for `go_on`; None behind the trailer, which is part of the file."""
+        if self._rules is None:
+            return {}
+        if self._trailer is not None:
+            return None
+        return {
+            "count": str(self._count),
+            "sum": str(self._sum),
+            "unreadable_amounts": str(self._unreadable_amounts),
+        }
+
+    def go_on(self, earlier: Mapping[str, str]) -> None:
+        """Adds to what an earlier part of the file came to."""
+        self._count = int(earlier.get("count", "0"))
+        self._sum = Decimal(earlier.get("sum", "0"))
+        self._unreadable_amounts = int(earlier.get("unreadable_amounts", "0"))
 
     def add(self, details: pa.Table, count: int) -> None:
         """Takes `count` detail records into account, of which `details` could be read."""

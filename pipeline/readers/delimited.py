@@ -7,7 +7,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import pyarrow as pa
@@ -17,12 +17,15 @@ import pyarrow.csv
 from pipeline.core.guard import could_hold_pan
 from pipeline.core.layouts import Format, Layout, Records
 from pipeline.errors import PermanentError
+from pipeline.model import START, Position
 from pipeline.readers.control_totals import ControlTotals
 from pipeline.readers.framing import (
     BLOCK_BYTES,
     ByteSource,
+    Limited,
     LineGrammar,
     QuotedGrammar,
+    SeekableSource,
     Utf8Stream,
     blocks_of_records,
 )
@@ -39,9 +42,17 @@ _UNDECODABLE_BYTES = _UNDECODABLE.encode()
 
 
 def read_delimited(
-    stream: ByteSource, layout: Layout, block_bytes: int = BLOCK_BYTES
+    stream: SeekableSource,
+    layout: Layout,
+    start: Position = START,
+    end_bytes: int | None = None,
+    *,
+    block_bytes: int = BLOCK_BYTES,
 ) -> Iterator[TextRecordBatch]:
     """The records of a file, block by block, in memory bounded by `block_bytes`.
+
+    They are those from `start` on, up to `end_bytes` of the text or to the end of the file; what
+    can only be said at the end of the file is said there.
 
     Raises `PermanentError` when the file as a whole cannot be read by this layout: `empty_file`,
     `missing_column`, `duplicate_column`, `header_looks_like_data`, `too_many_columns`,
@@ -49,13 +60,21 @@ def read_delimited(
     for files with a trailer `trailer_missing`, `trailer_mismatch`, `records_after_trailer`.
     """
     text = Utf8Stream(stream, layout.format.encoding)
-    blocks = blocks_of_records(text, _grammar(layout.format), block_bytes)
+    grammar = _grammar(layout.format)
     reader = _DelimitedReader(layout)
-    for block in blocks:
+    if start.offset_bytes:
+        reader.read_column_names(blocks_of_records(text, grammar, block_bytes))
+        text.go_to(start.offset_bytes)
+        reader.go_on(start)
+    rest: ByteSource = text
+    if end_bytes is not None:
+        rest = Limited(text, end_bytes - start.offset_bytes)
+    for block in blocks_of_records(rest, grammar, block_bytes):
         batch = reader.read(block)
         if batch is not None:
             yield batch
-    reader.finish()
+    if end_bytes is None:
+        reader.finish()
 
 
 def _grammar(dialect: Format) -> LineGrammar | QuotedGrammar:
@@ -91,10 +110,30 @@ class _DelimitedReader:
         self._splitter = RecordTypes(layout.records) if layout.records else None
         self._totals = ControlTotals(layout.records)
         self._next_row = 1
+        self._offset_bytes = 0
         self._is_empty = True
+
+    def read_column_names(self, blocks: Iterator[bytes]) -> None:
+        """Reads the beginning of a file, as far as the line of column names."""
+        while not self._names and (block := next(blocks, b"")):
+            self._behind_column_names(block)
+
+    def go_on(self, position: Position) -> None:
+        """Goes on behind what was read before, perhaps by somebody else."""
+        self._next_row = position.rows + 1
+        self._offset_bytes = position.offset_bytes
+        self._totals.go_on(position.totals)
+        self._is_empty = False
+
+    def _position(self) -> Position | None:
+        totals = self._totals.so_far()
+        if totals is None:
+            return None
+        return Position(self._offset_bytes, self._next_row - 1, totals)
 
     def read(self, block: bytes) -> TextRecordBatch | None:
         self._is_empty = False
+        self._offset_bytes += len(block)
         if not self._names:
             block = self._behind_column_names(block)
         runs = list(self._runs(block))
@@ -103,7 +142,7 @@ class _DelimitedReader:
         first_row = self._next_row
         batch = self._batch(runs, first_row)
         self._next_row += batch.rows
-        return batch
+        return replace(batch, end=self._position())
 
     def finish(self) -> None:
         """What can only be said at the end of the file."""

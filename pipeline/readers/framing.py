@@ -32,6 +32,13 @@ class ByteSource(Protocol):
         """At most `size` bytes; none at the end."""
 
 
+class SeekableSource(ByteSource, Protocol):
+    """A file that can be read from any place."""
+
+    def seek(self, offset_bytes: int, /) -> int:
+        """Goes on at that offset from the beginning."""
+
+
 def blocks_of_records(
     stream: ByteSource, grammar: Grammar, block_bytes: int = BLOCK_BYTES
 ) -> Iterator[bytes]:
@@ -63,17 +70,39 @@ class Utf8Stream:
     `invalid_encoding` when a multi-byte encoding is broken for good.
     """
 
-    def __init__(self, stream: ByteSource, encoding: str) -> None:
+    def __init__(self, stream: SeekableSource, encoding: str) -> None:
         self._stream = stream
+        self._encoding = encoding
+        self._restart()
+
+    def _restart(self) -> None:
         self._decoder = (
             None
-            if encoding == "utf-8"
-            else codecs.getincrementaldecoder(encoding)("surrogateescape")
+            if self._encoding == "utf-8"
+            else codecs.getincrementaldecoder(self._encoding)("surrogateescape")
         )
         self._is_at_start = True
+        self._mark_bytes = 0
+        self._ahead = b""
+
+    def go_to(self, offset_bytes: int) -> None:
+        """Goes on at that offset of the text; what is not UTF-8 is read up to there."""
+        if self._decoder is None:
+            if self._is_at_start:
+                self.read(1)
+            self._stream.seek(self._mark_bytes + offset_bytes)
+            return
+        self._stream.seek(0)
+        self._restart()
+        while offset_bytes and (text := self.read(min(offset_bytes, BLOCK_BYTES))):
+            self._ahead = text[offset_bytes:]
+            offset_bytes = max(offset_bytes - len(text), 0)
 
     def read(self, size: int = -1, /) -> bytes:
         """The next bytes, as UTF-8; empty only at the end."""
+        if self._ahead:
+            ahead, self._ahead = self._ahead, b""
+            return ahead
         while True:
             raw = self._stream.read(size)
             fresh = self._without_mark(raw) if self._decoder is None else self._transcode(raw)
@@ -90,7 +119,9 @@ class Utf8Stream:
             raise PermanentError(
                 "encoding_mismatch", "the file is UTF-16: set format.encoding = 'utf-16'"
             )
-        return raw.removeprefix(codecs.BOM_UTF8)
+        text = raw.removeprefix(codecs.BOM_UTF8)
+        self._mark_bytes = len(raw) - len(text)
+        return text
 
     def _transcode(self, raw: bytes) -> bytes:
         if self._decoder is None:
@@ -105,6 +136,22 @@ class Utf8Stream:
             raise PermanentError(
                 "invalid_encoding", "the file is not in the encoding that its layout states"
             ) from None
+
+
+class Limited:
+    """The first bytes of a stream, and no more."""
+
+    def __init__(self, stream: ByteSource, size_bytes: int) -> None:
+        self._stream = stream
+        self._left = size_bytes
+
+    def read(self, size: int = -1, /) -> bytes:
+        """At most `size` bytes; none at the end."""
+        if not self._left:
+            return b""
+        fresh = self._stream.read(self._left if size < 0 else min(size, self._left))[: self._left]
+        self._left -= len(fresh)
+        return fresh
 
 
 class LineGrammar:

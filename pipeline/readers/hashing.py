@@ -8,13 +8,13 @@ from typing import BinaryIO
 
 
 class HashingReader:
-    """Reads through, adding up size and SHA-256; `peek` looks ahead without consuming."""
+    """Reads through, adding up SHA-256; `peek` looks ahead without consuming."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self._ahead = b""
         self._digest = hashlib.sha256()
-        self.size_bytes = 0
+        self._has_jumped = False
 
     def peek(self, size: int) -> bytes:
         """The next bytes, at most `size`, fewer only at the end."""
@@ -38,13 +38,18 @@ class HashingReader:
     def _fetch(self, size: int) -> bytes:
         data = self._stream.read(size)
         self._digest.update(data)
-        self.size_bytes += len(data)
         return data
 
+    def seek(self, offset_bytes: int, /) -> int:
+        """Goes on elsewhere in the file."""
+        self._ahead = b""
+        self._has_jumped = True
+        return self._stream.seek(offset_bytes)
+
     @property
-    def sha256(self) -> str:
-        """The hexadecimal SHA-256 of all bytes fetched so far."""
-        return self._digest.hexdigest()
+    def sha256(self) -> str | None:
+        """The hexadecimal SHA-256 of all bytes so far; None if not all of them were fetched."""
+        return None if self._has_jumped else self._digest.hexdigest()
 
 
 class HashingWriter(io.RawIOBase):

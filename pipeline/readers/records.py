@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from pipeline.model import Position
+
 
 @dataclass(frozen=True, slots=True)
 class MalformedRow:
@@ -24,7 +26,8 @@ class TextRecordBatch:
     layout names, as `string` without nulls, for the rows that could be read;
     `row_numbers` (`int64`) says which record of the file each one is, counted from 1 over all data
     records; `malformed` are the others. `raw_record` gives a record's original bytes, less the
-    sensitive authentication data in it.
+    sensitive authentication data in it. `end` is the position behind these records, None where the
+    file cannot be parted.
     """
 
     file_columns: Sequence[str]
@@ -32,6 +35,7 @@ class TextRecordBatch:
     row_numbers: pa.Array
     malformed: Sequence[MalformedRow]
     raw_record: Callable[[int], bytes] = field(repr=False)
+    end: Position | None = None
 
     @property
     def rows(self) -> int:

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from typing import Protocol
 
 from pipeline.core.layouts import Layout
+from pipeline.model import START, Position
 from pipeline.readers.delimited import read_delimited
-from pipeline.readers.framing import ByteSource
+from pipeline.readers.framing import SeekableSource
 from pipeline.readers.records import TextRecordBatch
 
-READERS: Mapping[str, Callable[[ByteSource, Layout], Iterator[TextRecordBatch]]] = {
-    "delimited": read_delimited,
-}
+
+class Reader(Protocol):
+    """Reads one format."""
+
+    def __call__(
+        self, stream: SeekableSource, layout: Layout, start: Position, end_bytes: int | None, /
+    ) -> Iterator[TextRecordBatch]:
+        """The records from `start` up to `end_bytes` of the text, or to the end of the file."""
 
 
-def read_record_batches(stream: ByteSource, layout: Layout) -> Iterator[TextRecordBatch]:
-    """The records of a file in the format that its layout names, in bounded memory."""
-    return READERS[layout.format.type](stream, layout)
+READERS: Mapping[str, Reader] = {"delimited": read_delimited}
+
+
+def read_record_batches(
+    stream: SeekableSource, layout: Layout, start: Position = START, end_bytes: int | None = None
+) -> Iterator[TextRecordBatch]:
+    """The records of a file in the format that its layout names, in bounded memory.
+
+    A file can be read in pieces: each begins where a batch of another one ended.
+    """
+    return READERS[layout.format.type](stream, layout, start, end_bytes)

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,6 +19,9 @@ from pipeline.handlers.work_queue import WorkQueueConsumer
 from pipeline.job import Worker
 from pipeline.keys import FingerprintKey
 from pipeline.model import Upload
+from pipeline.readers import registry
+from pipeline.readers.delimited import read_delimited
+from pipeline.samples.cards import synthetic_pans
 from pipeline.settings import Settings
 from pipeline.testing import MemoryLayouts, MemoryWorld, s3_event, sqs_event
 
@@ -53,10 +57,14 @@ class Context:
 
 
 class Postponed:
-    """The work queue as the worker sees it: it can only hide messages."""
+    """The work queue as the worker sees it: it can hide messages and add some."""
 
     def __init__(self) -> None:
         self.seconds: list[int] = []
+        self.sent: list[str] = []
+
+    def send(self, message: Any) -> None:
+        self.sent.append(json.dumps(message))
 
     def postpone(self, receipt_handle: str, seconds: int) -> None:
         self.seconds.append(seconds)
@@ -202,21 +210,41 @@ def test_only_the_message_in_trouble_is_delivered_again(stage: Stage) -> None:
     assert len(stage.postponed.seconds) == 1
 
 
+def _throttle(*_: object) -> Any:
+    raise TransientError("throttled", "dynamodb:PartiQLInsert")
+
+
 def test_the_last_delivery_ends_in_a_dead_letter_with_the_reason(stage: Stage) -> None:
-    context = Context(milliseconds=1000)
+    stage.world.vault.insert_if_absent = _throttle  # type: ignore[method-assign]
     event = s3_event(stage.upload())
-    assert stage.deliver(event, context=context)["batchItemFailures"]
-    assert stage.deliver(event, receive_count=5, context=context) == NOTHING_FAILED
-    assert stage.reasons == ["out_of_time"]
+    assert stage.deliver(event)["batchItemFailures"]
+    assert stage.deliver(event, receive_count=5) == NOTHING_FAILED
+    assert stage.reasons == ["throttled"]
     assert stage.world.dead_letters.letters[0]["attempts"] == 5
     assert stage.statuses == ["failed"]
 
 
+def test_a_file_that_needs_longer_is_handed_on_until_it_is_done(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = partial(read_delimited, block_bytes=50)
+    monkeypatch.setitem(registry.READERS, "delimited", reader)
+    pans = synthetic_pans(20, seed=41)
+    messages = [s3_event(stage.upload("\n".join(["card", *pans, ""])))]
+    while messages:
+        assert stage.deliver(*messages, context=Context(milliseconds=1000)) == NOTHING_FAILED
+        messages, stage.postponed.sent = stage.postponed.sent, []
+    (receipt,) = stage.world.tokenized.receipts.values()
+    assert (receipt["status"], receipt["rows_written"]) == ("committed", 20)
+    assert len(receipt["outputs"]) > 5
+
+
 def test_messages_wait_longer_each_time_and_never_too_long(stage: Stage) -> None:
-    context = Context(milliseconds=1000)
+    stage.world.vault.insert_if_absent = _throttle  # type: ignore[method-assign]
     event = s3_event(stage.upload())
     for count in range(1, 5):
-        stage.deliver(event, receive_count=count, context=context)
+        stage.deliver(event, receive_count=count)
+    assert len(stage.postponed.seconds) == 4
     assert all(1 <= seconds <= 2 * 2**4 for seconds in stage.postponed.seconds)
 
 

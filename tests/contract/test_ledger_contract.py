@@ -211,3 +211,58 @@ def test_a_reader_sees_the_facts_of_a_job_and_not_its_decision(
     assert job == ledger.get(job_id)
     assert (job["uri"], job["layout"], job["status"]) == (*FACTS.values(), "publishing")
     assert "decision" not in job
+
+
+def _chunk(attempt_id: str) -> dict[str, Any]:
+    return {"attempt_id": attempt_id, "end": None, "rows": 7}
+
+
+def test_the_first_record_of_a_chunk_stands(book: Book, job_id: str) -> None:
+    book.ledger.start(job_id, FACTS, A_MOMENT)
+    assert book.ledger.recorded_chunk(job_id, "00000") is None
+    assert book.ledger.record_chunk(job_id, "00000", _chunk("first")) == _chunk("first")
+    assert book.ledger.record_chunk(job_id, "00000", _chunk("second")) == _chunk("first")
+    assert book.ledger.record_chunk(job_id, "00001", _chunk("second")) == _chunk("second")
+    assert book.ledger.recorded_chunk(job_id, "00000") == _chunk("first")
+    assert book.ledger.recorded_chunk("other", "00000") is None
+
+
+def test_who_starts_a_job_is_told_that_it_has_chunks(book: Book, job_id: str) -> None:
+    assert not book.ledger.start(job_id, FACTS, A_MOMENT).has_chunks
+    book.ledger.record_chunk(job_id, "00000", _chunk("first"))
+    assert book.ledger.start(job_id, FACTS, A_MOMENT) == JobState(2, has_chunks=True)
+
+
+def test_content_belongs_to_the_first_who_claims_it(book: Book, job_id: str) -> None:
+    for name in ("a", "b"):
+        book.ledger.start(job_id + name, FACTS, A_MOMENT)
+    for name in ("a", "b", "a", "b"):
+        assert book.ledger.claim_content(f"x/{job_id}", job_id + name) == f"{job_id}a"
+
+
+def test_content_of_a_failed_job_goes_to_the_next_who_claims_it(book: Book, job_id: str) -> None:
+    for name in ("a", "b", "c"):
+        book.ledger.start(job_id + name, FACTS, A_MOMENT)
+    book.ledger.claim_content(f"x/{job_id}", f"{job_id}a")
+    book.ledger.fail(f"{job_id}a", "throttled", "")
+    for name in ("b", "a", "c"):
+        assert book.ledger.claim_content(f"x/{job_id}", job_id + name) == f"{job_id}b"
+
+
+def test_content_of_a_job_that_failed_and_was_started_again_stays_its_own(
+    book: Book, job_id: str
+) -> None:
+    for name in ("a", "b"):
+        book.ledger.start(job_id + name, FACTS, A_MOMENT)
+    book.ledger.claim_content(f"x/{job_id}", f"{job_id}a")
+    book.ledger.fail(f"{job_id}a", "throttled", "")
+    book.ledger.start(f"{job_id}a", FACTS, A_MOMENT)
+    assert book.ledger.claim_content(f"x/{job_id}", f"{job_id}b") == f"{job_id}a"
+
+
+def test_only_jobs_are_listed(local_stack: LocalStack, job_id: str) -> None:
+    ledger = DynamoDBLedger(local_stack.client("dynamodb"), local_stack.outputs["JobsTable"])
+    ledger.start(job_id, FACTS, A_MOMENT)
+    ledger.record_chunk(job_id, "00000", _chunk("first"))
+    ledger.claim_content(f"x/{job_id}", job_id)
+    assert [job["job_id"] for job in ledger.jobs() if job_id in str(job)] == [job_id]

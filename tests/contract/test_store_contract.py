@@ -200,6 +200,23 @@ def test_rejected_rows_are_where_their_uri_says_once_they_are_complete(stores: S
     assert stores.content(uri) == b"row"
 
 
+def test_digests_are_kept_between_the_chunks_of_a_job(stores: Stores) -> None:
+    stores.quarantine.keep_digests("job", "attempt", "seen", b"12345678")
+    stores.quarantine.keep_digests("job", "attempt", "distinct", b"")
+    assert stores.quarantine.kept_digests("job", "attempt", "seen") == b"12345678"
+    assert stores.quarantine.kept_digests("job", "attempt", "distinct") == b""
+
+
+def test_a_source_can_be_read_from_any_place(stores: Stores) -> None:
+    body = os.urandom(3_000_000)
+    upload = stores.put("incoming/x/a.csv", body)
+    with stores.quarantine.open(stores.quarantine.find(upload.key, upload.version_id)) as stream:
+        for offset in (2_900_000, 0, 1, 2_999_999, 3_000_000):
+            stream.seek(offset)
+            read = b"".join(iter(lambda: stream.read(1_000_000), b""))
+            assert read == body[offset:]
+
+
 # Staged parts
 
 

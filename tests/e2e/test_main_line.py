@@ -103,7 +103,9 @@ def test_empty_cells_are_rejected_when_the_layout_says_so(
 
     assert (receipt["rows_read"], receipt["rows_written"]) == (1000, 709)
     assert receipt["rejects_by_reason"] == {"pan_empty": 291}
-    assert receipt["rejects_uri"].startswith(f"s3://{operator.stack.outputs['QuarantineBucket']}/")
+    assert receipt["rejects_uris"][0].startswith(
+        f"s3://{operator.stack.outputs['QuarantineBucket']}/"
+    )
 
 
 def test_the_first_sight_of_a_card_names_its_customer(

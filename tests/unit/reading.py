@@ -59,7 +59,7 @@ def read(content: bytes, layout: Layout, block_bytes: int = 1 << 16) -> Reading:
     malformed: dict[int, str] = {}
     raw: dict[int, bytes] = {}
     file_columns: tuple[str, ...] = ()
-    for batch in read_delimited(io.BytesIO(content), layout, block_bytes):
+    for batch in read_delimited(io.BytesIO(content), layout, block_bytes=block_bytes):
         first = len(rows) + len(malformed) + 1
         numbers = batch.row_numbers.to_pylist()
         faults = [(row.row_number, row.reason) for row in batch.malformed]

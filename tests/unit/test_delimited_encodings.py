@@ -66,7 +66,7 @@ def test_a_byte_order_mark_may_straddle_reads(block_bytes: int) -> None:
             return byte
 
     stream = OneByteAtATime(b"\xef\xbb\xbf1,a\n2,b\n")
-    batches = read_delimited(stream, headerless("pan", "note"), block_bytes)  # type: ignore[arg-type]
+    batches = read_delimited(stream, headerless("pan", "note"), block_bytes=block_bytes)  # type: ignore[arg-type]
     cells = [batch.columns.column(0).to_pylist() for batch in batches]
     assert sum(cells, []) == ["1", "2"]
 
@@ -156,7 +156,7 @@ def test_undecodable_bytes_beside_quotes_move_no_boundary() -> None:
 @pytest.mark.parametrize("block_bytes", [12, 1 << 16])
 def test_the_noncharacter_that_marks_undecodable_bytes_is_itself_refused(block_bytes: int) -> None:
     content = "1,\U0010ffff\n2,b\n".encode() + b"3,\xff\n4,d\n"
-    reading = read(content, headerless("pan", "note"), block_bytes)
+    reading = read(content, headerless("pan", "note"), block_bytes=block_bytes)
     assert reading.malformed == {1: "invalid_encoding", 3: "invalid_encoding"}
 
 

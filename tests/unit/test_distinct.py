@@ -5,42 +5,63 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.distinct import DistinctPans
+from pipeline.core.distinct import DIGEST_BYTES, DistinctPans
+from pipeline.core.fingerprints import Fingerprinter
 
-PANS = st.lists(st.integers(10**11, 10**11 + 30).map(lambda number: str(number).encode()))
+FINGERPRINTER = Fingerprinter(b"k" * 32, 1)
+NUMBERS = st.lists(st.integers(10**11, 10**11 + 30))
+
+
+def fingerprints(numbers: list[int]) -> list[bytes]:
+    return FINGERPRINTER.fingerprints([str(number).encode() for number in numbers], "scope")
 
 
 @settings(max_examples=100)
-@given(st.lists(PANS, max_size=5), PANS)
+@given(st.lists(NUMBERS, max_size=5), NUMBERS)
 def test_a_pan_counts_once_however_often_it_comes(
-    batches: list[list[bytes]], candidates: list[bytes]
+    batches: list[list[int]], candidates: list[int]
 ) -> None:
-    distinct, expected = DistinctPans(), set[bytes]()
+    distinct, expected = DistinctPans(), set[int]()
     for pans in batches:
-        distinct.add(pans)
+        distinct.add(fingerprints(pans))
         expected |= set(pans)
         assert len(distinct) == len(expected)
-    assert distinct.those_among(candidates) == expected & set(candidates)
+    assert distinct.has(fingerprints(candidates)) == [each in expected for each in candidates]
+
+
+@settings(max_examples=50)
+@given(NUMBERS, NUMBERS)
+def test_two_parts_of_a_file_are_counted_together_by_somebody_else(
+    first: list[int], second: list[int]
+) -> None:
+    whole = DistinctPans()
+    for pans in (first, second):
+        part = DistinctPans()
+        part.add(fingerprints(pans))
+        whole.add_all(DistinctPans.from_bytes(part.to_bytes()))
+    assert len(whole) == len({*first, *second})
+    assert all(whole.has(fingerprints([*first, *second])))
 
 
 def test_nothing_was_added_yet() -> None:
     distinct = DistinctPans()
     assert len(distinct) == 0
-    assert distinct.those_among([]) == set()
-    assert distinct.those_among([b"4" * 16]) == set()
+    assert distinct.has([]) == []
+    assert distinct.has(fingerprints([10**15])) == [False]
+    assert distinct.to_bytes() == b""
 
 
-def test_millions_of_pans_are_counted() -> None:
+def test_a_million_pans_take_eight_bytes_each() -> None:
     distinct = DistinctPans()
-    pans = [str(number).encode() for number in range(10**15, 10**15 + 300_000)]
+    pans = [b"\1" + number.to_bytes(32, "big") for number in range(300_000)]
     for _ in range(5):
         distinct.add(pans)
     assert len(distinct) == 300_000
+    assert len(distinct.to_bytes()) == DIGEST_BYTES * 300_000
 
 
 def test_no_pan_is_remembered_in_clear() -> None:
     distinct = DistinctPans()
-    distinct.add([b"4111111111111111"])
+    distinct.add(fingerprints([4111111111111111]))
+    assert b"4111111111111111" not in distinct.to_bytes()
     assert "4111111111111111" not in repr(distinct) + repr(vars(distinct))
-    assert len(distinct) == 1
-    assert "4111111111111111" not in repr(vars(distinct))

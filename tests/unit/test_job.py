@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.detokenize import detokenize
 from pipeline.errors import PermanentError, TransientError
-from pipeline.job import Worker, run_job
+from pipeline.job import Worker, give_up, run_job
 from pipeline.keys import FingerprintKey
 from pipeline.minting import Mint
 from pipeline.model import Upload
@@ -135,7 +135,8 @@ class Scene:
         assert set(tokens) == set(world.fingerprints.tokens.values())
         pans = detokenize(tokens, self, world.data_keys, world.keys)
         assert [pan.decode() for pan in pans.digits] == PANS
-        assert receipt["rejects_uri"] in world.quarantine.rejects
+        assert set(receipt["rejects_uris"]) <= set(world.quarantine.rejects)
+        assert len(receipt["rejects_uris"]) == 1
         assert {job.status for job in world.ledger.jobs.values()} == {"committed"}
         assert (self.upload.key, self.upload.version_id) in world.quarantine.tokenized
 
@@ -216,16 +217,6 @@ def test_a_committed_job_is_left_alone() -> None:
     assert wire.calls == 1
 
 
-def test_a_job_out_of_time_leaves_nothing_visible_and_goes_through_later() -> None:
-    scene = Scene()
-    with pytest.raises(TransientError, match="out_of_time"):
-        run_job(scene.upload, scene.worker(), lambda: 1.0)
-    assert scene.world.tokenized.objects == {}
-    assert scene.world.tokenized.receipts == {}
-    scene.run()
-    scene.check()
-
-
 def test_a_refusal_that_comes_after_a_commit_does_not_undo_it() -> None:
     scene = Scene()
 
@@ -302,3 +293,76 @@ def test_the_sweep_finds_a_receipt_that_comes_before_its_parts(
     monkeypatch.setattr(MemoryTokenized, "publish", publish_later)
     monkeypatch.setattr(MemoryTokenized, "discard_staged", discard)
     assert _sweep() > 0
+
+
+# The same content twice
+
+REFUSING = LAYOUT + '[options]\nduplicates = "refuse"\n'
+
+
+def _duplicates(layout: str) -> tuple[Scene, Upload]:
+    scene = Scene()
+    scene.world.layouts = MemoryLayouts(layout)
+    return scene, scene.world.quarantine.put("incoming/x/again.csv", BODY)
+
+
+def test_content_that_comes_again_is_reported() -> None:
+    scene, again = _duplicates(LAYOUT)
+    assert scene.run()["duplicate_of"] is None
+    receipt = scene.run(upload=again)
+    assert (receipt["status"], receipt["duplicate_of"]) == ("committed", scene.upload.job_id)
+    assert scene.run(upload=again) == receipt
+
+
+def test_content_that_comes_again_is_refused_if_the_layout_says_so() -> None:
+    scene, again = _duplicates(REFUSING)
+    scene.run()
+    for _ in range(2):
+        with pytest.raises(PermanentError, match="duplicate_content"):
+            scene.run(upload=again)
+    receipt = scene.world.tokenized.receipts[again.job_id]
+    assert (receipt["reason"], receipt["duplicate_of"]) == (
+        "duplicate_content",
+        scene.upload.job_id,
+    )
+    assert len(scene.world.tokenized.objects) == 1
+
+
+def test_the_same_job_again_is_no_duplicate_of_itself() -> None:
+    scene, _ = _duplicates(REFUSING)
+    calls = Tripwire(0, _nothing, _nothing)
+    scene.run(calls)
+    for k in range(1, calls.calls + 1):
+        scene, _ = _duplicates(REFUSING)
+        with suppress(CrashError):
+            scene.run(Tripwire(k, _nothing, _crash))
+        scene.run()
+        scene.check()
+
+
+def test_content_of_a_job_that_failed_may_come_again() -> None:
+    scene, again = _duplicates(REFUSING)
+    ledger = scene.world.ledger
+    decide = ledger.decide
+    ledger.decide = lambda *_: _lose()  # type: ignore[method-assign]
+    with pytest.raises(TransientError):
+        scene.run()
+    give_up(scene.upload, scene.worker(), TransientError("throttled"))
+    ledger.decide = decide  # type: ignore[method-assign]
+    assert scene.run(upload=again)["duplicate_of"] is None
+    with pytest.raises(PermanentError, match="duplicate_content"):
+        scene.run()
+
+
+def test_of_two_with_the_same_content_at_once_one_is_refused() -> None:
+    for k in range(1, CALLS + 1):
+        scene, again = _duplicates(REFUSING)
+
+        def overtake(scene: Scene = scene, again: Upload = again) -> None:
+            with suppress(PermanentError):
+                scene.run(upload=again)
+
+        with suppress(PermanentError):
+            scene.run(Tripwire(k, overtake, _nothing))
+        statuses = [receipt["status"] for receipt in scene.world.tokenized.receipts.values()]
+        assert sorted(statuses) == ["committed", "failed"]

@@ -29,8 +29,10 @@ FACTS = JobFacts(
     version_id="v1",
     source=SourceObject("q", "incoming/acme/a.csv", "v1", 1234, WHEN),
     source_sha256="ab" * 32,
-    started_at=WHEN,
-    finished_at=WHEN + timedelta(seconds=1.5),
+    duplicate_of=None,
+    started_at=iso_time(WHEN),
+    finished_at=iso_time(WHEN + timedelta(seconds=1.5)),
+    seconds=1.5,
 )
 # What other programs rely on.
 FIELDS = {
@@ -44,7 +46,7 @@ FIELDS = {
 def committed(tally: Tally, **changes: Any) -> dict[str, Any]:
     given: dict[str, Any] = {
         "outputs": [{"uri": "s3://t/data/p.parquet", "rows": 1, "sha256": "cd" * 32}],
-        "rejects_uri": None,
+        "rejects_uris": [],
         "pans_distinct": 3,
         "aws_calls": {"kms": {"GenerateDataKey": 1}},
         "estimated_cost_usd": 0.01,
@@ -87,7 +89,7 @@ def test_a_failed_receipt_says_why_and_publishes_nothing() -> None:
 
 
 def test_a_file_that_was_never_found_has_a_receipt() -> None:
-    facts = JobFacts("job_x", "acme", "s3://q/k", "v1", None, None, WHEN, WHEN)
+    facts = JobFacts("job_x", "acme", "s3://q/k", "v1", None, None, None, "then", "now", 0.0)
     receipt = failed_receipt(facts, "source_missing", "")
     assert receipt["source"]["sha256"] is None
     assert receipt["source"]["size_bytes"] is None

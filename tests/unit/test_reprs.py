@@ -38,7 +38,7 @@ def checked_rows(pan: str = PAN) -> object:
 
 def distinct() -> DistinctPans:
     pans = DistinctPans()
-    pans.add([PAN.encode()])
+    pans.add(Fingerprinter(PLAINTEXT, 1).fingerprints([PAN.encode()], "scope"))
     return pans
 
 

@@ -7,6 +7,7 @@ import io
 import json
 import os
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -53,7 +54,7 @@ class Bench:
         return self.world.vault.rows
 
     def rejects(self, receipt: Mapping[str, Any]) -> list[dict[str, Any]]:
-        body = gzip.decompress(self.world.quarantine.rejects[receipt["rejects_uri"]])
+        body = gzip.decompress(self.world.quarantine.rejects[receipt["rejects_uris"][0]])
         return [json.loads(line) for line in body.splitlines()]
 
 
@@ -68,8 +69,7 @@ TEXT = '[columns.note]\nrole = "text"'
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    readers = {"delimited": lambda stream, layout: read_delimited(stream, layout, 2048)}
-    monkeypatch.setattr(registry, "READERS", readers)
+    monkeypatch.setitem(registry.READERS, "delimited", partial(read_delimited, block_bytes=2048))
     assert framing.BLOCK_BYTES > 2048
 
 
