@@ -16,6 +16,9 @@ from pipeline.keys import ChunkDataKey
 from pipeline.model import Claim, SealedPan
 from pipeline.ports import Ports
 
+# Stored, then claimed, so many at a time: a worker that dies leaves no more of them unclaimed.
+MINTED_AT_ONCE = 500
+
 
 class Mint:
     """Gives the PANs of a job their tokens, in the scope of its layout."""
@@ -52,10 +55,11 @@ class Mint:
         held = dict(self._ports.fingerprints.look_up(fingerprints))
         self._tally.items_looked_up += len(fingerprints)
         unknown = [at for at, fingerprint in enumerate(fingerprints) if fingerprint not in held]
-        if unknown:
-            minted = mint_tokens(len(unknown), self._ports.entropy)
-            self._store(unknown, minted, gathered, checked)
-            held |= self._claimed([fingerprints[at] for at in unknown], minted)
+        for start in range(0, len(unknown), MINTED_AT_ONCE):
+            some = unknown[start : start + MINTED_AT_ONCE]
+            minted = mint_tokens(len(some), self._ports.entropy)
+            self._store(some, minted, gathered, checked)
+            held |= self._claimed([fingerprints[at] for at in some], minted)
         return [held[fingerprint] for fingerprint in fingerprints]
 
     def _one_time(self, gathered: GatheredPans, checked: CheckedRows) -> list[str]:
