@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint types unit package lock clean
+.PHONY: demo test lint types unit faults package lock clean
 
 demo: $(STAMP)
 	$(BIN)/pantok demo
@@ -21,6 +21,10 @@ types: $(STAMP)
 
 unit: $(STAMP)
 	$(BIN)/pytest -n 2 --dist loadfile
+
+# Faults at every AWS request and at random: `make faults SCHEDULES=5000`, `make faults SEED=123`.
+faults: $(STAMP)
+	$(BIN)/python -m tests.faults $(if $(SCHEDULES),--schedules $(SCHEDULES)) $(if $(SEED),--seed $(SEED))
 
 ARCHITECTURE ?= arm64
 package: $(STAMP)

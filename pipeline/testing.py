@@ -195,7 +195,7 @@ class MemoryTokenized:
 
     def staged_uri(self, job_id: str, attempt_id: str, part: int) -> str:
         """Where that staged part is."""
-        return f"s3://tokenized/_staging/{job_id}/{attempt_id}/part-{part:05d}.parquet"
+        return f"s3://quarantine/staging/{job_id}/{attempt_id}/part-{part:05d}.parquet"
 
     def part_uri(self, layout_name: str, date: str, job_id: str, part: int) -> str:
         """Where consumers find the part."""

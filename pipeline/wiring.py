@@ -20,7 +20,7 @@ from pipeline.aws.sqs_queue import SQSDeadLetters
 from pipeline.ports import Ports
 from pipeline.settings import Settings
 
-_CLIENT_CONFIG = Config(
+CLIENT_CONFIG = Config(
     connect_timeout=3,
     read_timeout=20,
     retries={"mode": "standard", "max_attempts": 6},
@@ -38,7 +38,7 @@ class CountedSession:
 
     def client(self, service: str) -> Any:
         """A client of that service."""
-        return self._session.client(service, config=_CLIENT_CONFIG)  # type: ignore[call-overload]
+        return self._session.client(service, config=CLIENT_CONFIG)  # type: ignore[call-overload]
 
     def snapshot(self) -> Mapping[str, Mapping[str, int]]:
         """Requests so far, by service and operation."""
@@ -60,7 +60,7 @@ def ports_of(settings: Settings, session: CountedSession | None = None) -> Ports
     dynamodb, s3 = session.client("dynamodb"), session.client("s3")
     return Ports(
         quarantine=S3Quarantine(s3, settings.quarantine_bucket),
-        tokenized=S3Tokenized(s3, settings.tokenized_bucket),
+        tokenized=S3Tokenized(s3, settings.tokenized_bucket, settings.quarantine_bucket),
         vault=DynamoDBVault(dynamodb, settings.vault_table),
         fingerprints=DynamoDBFingerprints(dynamodb, settings.fingerprints_table),
         data_key_records=DynamoDBDataKeys(dynamodb, settings.data_keys_table),

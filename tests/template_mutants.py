@@ -352,7 +352,7 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
             "the worker deletes sources",
             edit(
                 "WorkerPolicy",
-                "ClearStaging",
+                "Stage",
                 Resource={"Fn::Sub": "${QuarantineBucket.Arn}/incoming/*"},
             ),
         ),
@@ -360,7 +360,7 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
             "the worker deletes tokenized data",
             edit(
                 "WorkerPolicy",
-                "ClearStaging",
+                "Stage",
                 Resource={"Fn::Sub": "${TokenizedBucket.Arn}/data/*"},
             ),
         ),
@@ -689,18 +689,13 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
         ("every file goes", prop(f"{LIFECYCLE}.0.TagFilters", REMOVED)),
         ("old versions stay", prop(f"{LIFECYCLE}.0.NoncurrentVersionExpiration", REMOVED)),
         ("rejects stay", prop(f"{LIFECYCLE}.1.Status", "Disabled")),
-        ("digests stay", prop(f"{LIFECYCLE}.2.Status", "Disabled")),
-        ("digests go before a replay", prop(f"{LIFECYCLE}.2.ExpirationInDays", 14)),
+        ("staged parts stay", prop(f"{LIFECYCLE}.2.Status", "Disabled")),
+        ("staged parts go before a replay", prop(f"{LIFECYCLE}.2.ExpirationInDays", 14)),
         ("the rule is off", prop(f"{LIFECYCLE}.0.Status", "Disabled")),
     ],
     buckets.check_retention_is_a_parameter: [("fixed", prop(f"{LIFECYCLE}.0.ExpirationInDays", 7))],
-    buckets.check_staging_is_emptied: [
-        ("never", prop("TokenizedBucket.LifecycleConfiguration.Rules.0.Status", "Disabled")),
-        ("and all else", prop("TokenizedBucket.LifecycleConfiguration.Rules.0.Prefix", "")),
-        (
-            "before a replay",
-            prop("TokenizedBucket.LifecycleConfiguration.Rules.0.ExpirationInDays", 7),
-        ),
+    buckets.check_published_parts_stay: [
+        ("they go", prop("TokenizedBucket.LifecycleConfiguration.Rules.0.ExpirationInDays", 30)),
     ],
     queues.check_queues_refuse_requests_without_tls: [
         ("no denial", remove("DeadLetterQueuePolicy", "TlsOnly")),

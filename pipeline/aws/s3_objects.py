@@ -30,7 +30,7 @@ _RACING = frozenset({"ConditionalRequestConflict", "409"})
 
 
 class S3Quarantine:
-    """Uploads under `incoming/`, rejected rows under `rejects/`, digests under `chunks/`."""
+    """Uploads under `incoming/`, rejected rows under `rejects/`, digests under `staging/`."""
 
     def __init__(self, client: S3Client, bucket: str) -> None:
         self._client = client
@@ -100,19 +100,24 @@ class S3Quarantine:
 
 
 class S3Tokenized:
-    """Parts under `data/`, staged ones under `_staging/`, receipts under `receipts/`."""
+    """Parts under `data/`, receipts under `receipts/`.
 
-    def __init__(self, client: S3Client, bucket: str) -> None:
+    Parts are staged in quarantine: until the whole file is read, a kept cell may hold a number that
+    nobody has shown to be a PAN yet.
+    """
+
+    def __init__(self, client: S3Client, bucket: str, quarantine_bucket: str) -> None:
         self._client = client
         self._bucket = bucket
+        self._staging_bucket = quarantine_bucket
 
     def stage(self, job_id: str, attempt_id: str, part: int) -> AbstractContextManager[BinaryIO]:
         """A new staged part; it exists once the context ends without an exception."""
-        return written(self._client, self._bucket, _staged_key(job_id, attempt_id, part))
+        return written(self._client, self._staging_bucket, _staged_key(job_id, attempt_id, part))
 
     def staged_uri(self, job_id: str, attempt_id: str, part: int) -> str:
         """Where that staged part is."""
-        return f"s3://{self._bucket}/{_staged_key(job_id, attempt_id, part)}"
+        return f"s3://{self._staging_bucket}/{_staged_key(job_id, attempt_id, part)}"
 
     def part_uri(self, layout_name: str, date: str, job_id: str, part: int) -> str:
         """Where consumers find the part: partitioned as Hive and Athena expect it."""
@@ -125,18 +130,18 @@ class S3Tokenized:
             try:
                 self._client.copy_object(
                     Bucket=self._bucket,
-                    Key=self._key(uri),
-                    CopySource={"Bucket": self._bucket, "Key": self._key(staged_uri)},
+                    Key=_key(uri),
+                    CopySource={"Bucket": self._staging_bucket, "Key": _key(staged_uri)},
                 )
             except ClientError as error:
-                if error_code(error) not in _GONE or not self._exists(self._key(uri)):
+                if error_code(error) not in _GONE or not self._exists(_key(uri)):
                     raise
 
     def discard_staged(self, staged_uris: Sequence[str]) -> None:
         """Removes staged parts that nobody needs any more."""
         for uri in staged_uris:
             with translated("s3:DeleteObject"):
-                self._client.delete_object(Bucket=self._bucket, Key=self._key(uri))
+                self._client.delete_object(Bucket=self._staging_bucket, Key=_key(uri))
 
     def put_receipt(self, receipt: Mapping[str, Any]) -> None:
         """Writes a receipt: never over a committed one, over a failed one only as it was read."""
@@ -189,8 +194,9 @@ class S3Tokenized:
             raise
         return True
 
-    def _key(self, uri: str) -> str:
-        return uri.removeprefix(f"s3://{self._bucket}/")
+
+def _key(uri: str) -> str:
+    return uri.removeprefix("s3://").partition("/")[2]
 
 
 def _rejects_key(job_id: str, attempt_id: str) -> str:
@@ -198,11 +204,11 @@ def _rejects_key(job_id: str, attempt_id: str) -> str:
 
 
 def _digests_key(job_id: str, attempt_id: str, kind: str) -> str:
-    return f"chunks/{job_id}/{attempt_id}.{kind}"
+    return f"staging/{job_id}/{attempt_id}/pans.{kind}"
 
 
 def _staged_key(job_id: str, attempt_id: str, part: int) -> str:
-    return f"_staging/{job_id}/{attempt_id}/part-{part:05d}.parquet"
+    return f"staging/{job_id}/{attempt_id}/part-{part:05d}.parquet"
 
 
 def _receipt_key(job_id: str) -> str:

@@ -40,7 +40,8 @@ class Deployment:
     @cached_property
     def tokenized(self) -> S3Tokenized:
         """Parts and receipts."""
-        return S3Tokenized(self.client("s3"), self.outputs["TokenizedBucket"])
+        buckets = self.outputs["TokenizedBucket"], self.outputs["QuarantineBucket"]
+        return S3Tokenized(self.client("s3"), *buckets)
 
     @cached_property
     def dead_letters(self) -> SQSDeadLetterOffice:

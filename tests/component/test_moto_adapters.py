@@ -135,7 +135,7 @@ class CrashError(BaseException):
 @pytest.mark.parametrize("error", [ValueError, CrashError])
 def test_a_part_that_was_not_finished_does_not_exist(s3: Any, error: type[BaseException]) -> None:
     def write_and_fail() -> None:
-        with S3Tokenized(s3, BUCKET).stage("job", "attempt", 0) as sink:
+        with S3Tokenized(s3, BUCKET, BUCKET).stage("job", "attempt", 0) as sink:
             sink.write(b"some")
             raise error
 
@@ -146,7 +146,7 @@ def test_a_part_that_was_not_finished_does_not_exist(s3: Any, error: type[BaseEx
 
 
 def test_publishing_twice_is_harmless_even_after_the_staged_part_is_gone(s3: Any) -> None:
-    tokenized = S3Tokenized(s3, BUCKET)
+    tokenized = S3Tokenized(s3, BUCKET, BUCKET)
     with tokenized.stage("job", "attempt", 0) as sink:
         sink.write(b"part")
     staged, uri = tokenized.staged_uri("job", "attempt", 0), tokenized.part_uri("x", "d", "job", 0)
@@ -159,7 +159,7 @@ def test_publishing_twice_is_harmless_even_after_the_staged_part_is_gone(s3: Any
 
 
 def test_publishing_what_never_was_is_an_error(s3: Any) -> None:
-    tokenized = S3Tokenized(s3, BUCKET)
+    tokenized = S3Tokenized(s3, BUCKET, BUCKET)
     with pytest.raises(TransientError):
         tokenized.publish(tokenized.staged_uri("job", "a", 0), tokenized.part_uri("x", "d", "j", 0))
 
@@ -169,7 +169,7 @@ def _receipt(status: str, note: str = "") -> dict[str, Any]:
 
 
 def test_a_committed_receipt_stays_and_a_failed_one_gives_way(s3: Any) -> None:
-    tokenized = S3Tokenized(s3, BUCKET)
+    tokenized = S3Tokenized(s3, BUCKET, BUCKET)
     assert tokenized.get_receipt("job") is None
     for status in ("failed", "failed", "committed", "failed"):
         tokenized.put_receipt(_receipt(status, status))
@@ -178,7 +178,7 @@ def test_a_committed_receipt_stays_and_a_failed_one_gives_way(s3: Any) -> None:
 
 
 def test_a_failure_that_comes_late_does_not_replace_a_committed_receipt(s3: Any) -> None:
-    late, tokenized = S3Tokenized(s3, BUCKET), S3Tokenized(s3, BUCKET)
+    late, tokenized = S3Tokenized(s3, BUCKET, BUCKET), S3Tokenized(s3, BUCKET, BUCKET)
     read = late._read_receipt
 
     def read_and_be_overtaken(key: str) -> Any:
@@ -445,7 +445,7 @@ def test_writers_that_race_for_a_receipt_leave_one_committed_one(s3: Any) -> Non
     notes = [str(at) for at in range(6)]
     writers = [
         threading.Thread(
-            target=S3Tokenized(s3, BUCKET).put_receipt, args=[_receipt("committed", note)]
+            target=S3Tokenized(s3, BUCKET, BUCKET).put_receipt, args=[_receipt("committed", note)]
         )
         for note in notes
     ]
@@ -453,7 +453,7 @@ def test_writers_that_race_for_a_receipt_leave_one_committed_one(s3: Any) -> Non
         writer.start()
     for writer in writers:
         writer.join()
-    receipt = S3Tokenized(s3, BUCKET).get_receipt("job")
+    receipt = S3Tokenized(s3, BUCKET, BUCKET).get_receipt("job")
     assert receipt is not None
     assert receipt["note"] in notes
     versions = s3.list_object_versions(Bucket=BUCKET, Prefix="receipts/")["Versions"]

@@ -157,7 +157,7 @@ def test_a_decision_whose_reply_was_lost_is_our_own(dynamodb: Any, local_stack: 
 
 @pytest.mark.parametrize("status", ["failed", "committed"])
 def test_a_receipt_whose_reply_was_lost_is_written_once(s3: Any, bucket: str, status: str) -> None:
-    network, tokenized = Network(s3), S3Tokenized(s3, bucket)
+    network, tokenized = Network(s3), S3Tokenized(s3, bucket, bucket)
     tokenized.put_receipt({"job_id": "job", "status": "failed", "note": "before"})
     receipt = {"job_id": "job", "status": status, "note": "ours"}
     network.script("PutObject", lost)
@@ -169,7 +169,7 @@ def test_a_receipt_whose_reply_was_lost_is_written_once(s3: Any, bucket: str, st
 def test_whatever_is_lost_while_a_part_is_written_and_published_it_is_there_once(
     s3: Any, bucket: str, pieces: list[bytes]
 ) -> None:
-    network, tokenized = Network(s3), S3Tokenized(s3, bucket)
+    network, tokenized = Network(s3), S3Tokenized(s3, bucket, bucket)
     for operation in ("PutObject", "UploadPart", "CopyObject", "DeleteObject"):
         network.script(operation, lost)
     _stage(tokenized, *pieces)
@@ -185,7 +185,7 @@ def test_whatever_is_lost_while_a_part_is_written_and_published_it_is_there_once
 def test_a_small_object_takes_one_call_and_a_large_one_a_call_for_each_part(
     s3: Any, bucket: str
 ) -> None:
-    network, tokenized = Network(s3), S3Tokenized(s3, bucket)
+    network, tokenized = Network(s3), S3Tokenized(s3, bucket, bucket)
     _stage(tokenized, b"x" * UPLOAD_PART_BYTES)
     assert {name: len(calls) for name, calls in network.sent.items()} == {"PutObject": 1}
     _stage(tokenized, b"x" * UPLOAD_PART_BYTES, b"x")
@@ -217,7 +217,7 @@ def test_an_upload_that_fails_leaves_nothing_behind(
     network = Network(s3)
     network.script(operation, *[refused("AccessDenied", 403)] * 9)
     with pytest.raises(TransientError, match="access_denied: s3:PutObject"):
-        _stage(S3Tokenized(s3, bucket), b"x" * MUCH_BYTES)
+        _stage(S3Tokenized(s3, bucket, bucket), b"x" * MUCH_BYTES)
     gc.collect()
     assert _keys(s3, bucket) == []
     assert _open_uploads(s3, bucket) == []
@@ -231,7 +231,7 @@ def test_an_upload_that_can_neither_go_on_nor_be_aborted_shows_why_it_stopped(
     network.script("AbortMultipartUpload", *[unreachable] * 9)
 
     def refuse_the_file() -> None:
-        with S3Tokenized(s3, bucket).stage("job", "attempt", 0) as sink:
+        with S3Tokenized(s3, bucket, bucket).stage("job", "attempt", 0) as sink:
             sink.write(b"x" * MUCH_BYTES)
             raise PermanentError("malformed_file")
 
@@ -247,7 +247,7 @@ def test_a_chunk_that_stops_leaves_neither_parts_nor_rejects_nor_noise(
 ) -> None:
     ports = dataclasses.replace(
         MemoryWorld(os.urandom).ports(),
-        tokenized=S3Tokenized(s3, bucket),
+        tokenized=S3Tokenized(s3, bucket, bucket),
         quarantine=S3Quarantine(s3, bucket),
     )
     source = SourceObject(bucket, "incoming/a", "v", 1, A_MOMENT)
@@ -373,13 +373,13 @@ OTHER_CALLS: dict[str, list[Call]] = {
         ("HeadObject", lambda c: S3Quarantine(c, "b").find("incoming/a", "v")),
         ("GetObject", lambda c: _read(S3Quarantine(c, "b").open(SOURCE))),
         ("PutObjectTagging", lambda c: S3Quarantine(c, "b").mark_tokenized("incoming/a", "v")),
-        ("PutObject", lambda c: _stage(S3Tokenized(c, "b"), b"part")),
-        ("CreateMultipartUpload", lambda c: _stage(S3Tokenized(c, "b"), b"x" * MUCH_BYTES)),
-        ("CopyObject", lambda c: S3Tokenized(c, "b").publish("s3://b/a", "s3://b/b")),
-        ("DeleteObject", lambda c: S3Tokenized(c, "b").discard_staged(["s3://b/a"])),
-        ("GetObject", lambda c: S3Tokenized(c, "b").get_receipt("job")),
-        ("GetObject", lambda c: S3Tokenized(c, "b").put_receipt(RECEIPT)),
-        ("PutObject", lambda c: S3Tokenized(c, "b")._put_if("k", RECEIPT, {})),
+        ("PutObject", lambda c: _stage(S3Tokenized(c, "b", "b"), b"part")),
+        ("CreateMultipartUpload", lambda c: _stage(S3Tokenized(c, "b", "b"), b"x" * MUCH_BYTES)),
+        ("CopyObject", lambda c: S3Tokenized(c, "b", "b").publish("s3://b/a", "s3://b/b")),
+        ("DeleteObject", lambda c: S3Tokenized(c, "b", "b").discard_staged(["s3://b/a"])),
+        ("GetObject", lambda c: S3Tokenized(c, "b", "b").get_receipt("job")),
+        ("GetObject", lambda c: S3Tokenized(c, "b", "b").put_receipt(RECEIPT)),
+        ("PutObject", lambda c: S3Tokenized(c, "b", "b")._put_if("k", RECEIPT, {})),
         ("GetObject", lambda c: UriLayouts("s3://b/layouts", c).get("card-present")),
     ],
 }

@@ -113,7 +113,7 @@ class Bucket:
     def stores(self) -> Stores:
         return Stores(
             S3Quarantine(self.client, self.name),
-            S3Tokenized(self.client, self.name),
+            S3Tokenized(self.client, self.name, self.name),
             self.put,
             self.delete,
             self.content,
@@ -261,7 +261,7 @@ def _staged(stores: Stores, body: bytes = b"part", attempt_id: str = "attempt") 
 def test_a_staged_part_is_out_of_sight_until_it_is_published(stores: Stores) -> None:
     staged, uri = _staged(stores)
     assert stores.uris() == [staged]
-    assert "/_staging/" in staged
+    assert "/staging/" in staged
     stores.tokenized.publish(staged, uri)
     assert stores.content(uri) == b"part"
     assert "/data/layout=x/date=2026-11-23/job/part-00000.parquet" in uri
@@ -321,7 +321,9 @@ def test_of_writers_that_race_exactly_one_commits(local_stack: Any) -> None:
     receipts += [_receipt("failed", str(at)) for at in range(2)]
     clients = [local_stack.client("s3") for _ in receipts]
     writers = [
-        threading.Thread(target=S3Tokenized(client, bucket.name).put_receipt, args=[receipt])
+        threading.Thread(
+            target=S3Tokenized(client, bucket.name, bucket.name).put_receipt, args=[receipt]
+        )
         for client, receipt in zip(clients, receipts, strict=True)
     ]
     for writer in writers:

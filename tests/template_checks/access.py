@@ -69,7 +69,7 @@ OBJECT_ACCESS = {
     ("WorkerRole", "QuarantineBucket", "rejects/job/part"): WRITING,
     ("WorkerRole", "TokenizedBucket", "data/layout=auto/part"): {"GetObject", *WRITING},
     ("WorkerRole", "TokenizedBucket", "receipts/job.json"): {"GetObject", *WRITING},
-    ("WorkerRole", "TokenizedBucket", "_staging/job/part"): {
+    ("WorkerRole", "QuarantineBucket", "staging/job/part"): {
         *("DeleteObject", "GetObject"),
         *WRITING,
     },

@@ -190,7 +190,7 @@ def check_quarantine_is_read_by_the_worker_alone(template: Template) -> list[str
     findings = [f"others may {action}" for action in worker_alone(template, S3_READS)]
     for role in template.of_type("AWS::IAM::Role").keys() - {"WorkerRole"}:
         policy = identity_statements(template, role)
-        for key in ("incoming/file", "layouts/file", "rejects/file", "chunks/file"):
+        for key in ("incoming/file", "layouts/file", "rejects/file", "staging/file"):
             arn = f"{template.arn('QuarantineBucket')}/{key}"
             findings += [f"{role} may {action}" for action in granted(policy, S3_READS, arn)]
     return findings
@@ -235,9 +235,9 @@ def check_card_numbers_leave_quarantine(template: Template) -> list[str]:
     if not any(expires(r, "rejects/") and not r.get("TagFilters") for r in rules):
         findings.append("rejects stay")
     if not any(
-        expires(r, "chunks/") and r["ExpirationInDays"] > 2 * DEAD_LETTER_DAYS for r in rules
+        expires(r, "staging/") and r["ExpirationInDays"] > 2 * DEAD_LETTER_DAYS for r in rules
     ):
-        findings.append("digests stay, or go before a replay")
+        findings.append("staged parts stay, or go before a replay")
     for rule in rules:
         is_intake = not rule.get("Prefix") or rule["Prefix"].startswith("incoming")
         if is_intake and "ExpirationInDays" in rule and rule.get("TagFilters") != tokenized:
@@ -260,16 +260,6 @@ def check_retention_is_a_parameter(template: Template) -> list[str]:
     return findings
 
 
-def check_staging_is_emptied(template: Template) -> list[str]:
+def check_published_parts_stay(template: Template) -> list[str]:
     rules = lifecycle_rules(template, "TokenizedBucket")
-    findings = []
-    if not any(
-        expires(r, "_staging/") and r["ExpirationInDays"] > 2 * DEAD_LETTER_DAYS for r in rules
-    ):
-        findings.append("staged parts stay")
-    findings += [
-        f"{rule['Id']} takes published parts"
-        for rule in rules
-        if "ExpirationInDays" in rule and rule.get("Prefix") != "_staging/"
-    ]
-    return findings
+    return [f"{rule['Id']} takes published parts" for rule in rules if "ExpirationInDays" in rule]

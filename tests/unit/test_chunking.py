@@ -132,7 +132,7 @@ def test_nothing_is_visible_before_the_last_chunk() -> None:
         assert not any("/data/" in uri for uri in scene.world.tokenized.objects)
         assert scene.world.tokenized.receipts == {}
     assert sum(output["rows"] for output in receipt["outputs"]) == len(PANS)
-    assert not any("_staging" in uri for uri in scene.world.tokenized.objects)
+    assert not any("/staging/" in uri for uri in scene.world.tokenized.objects)
 
 
 def test_what_is_recorded_is_not_worked_off_again() -> None:
@@ -172,7 +172,7 @@ def test_a_pan_of_another_chunk_in_a_kept_cell_is_found(guard: str, count: int) 
         assert receipt[field] == expected[field], field
     kept = "".join(filter(None, parted.table(receipt)["note"].to_pylist()))
     assert FAILS_LUHN not in kept
-    assert not any("_staging" in uri for uri in parted.world.tokenized.objects)
+    assert not any("/staging/" in uri for uri in parted.world.tokenized.objects)
 
 
 def test_one_time_tokens_differ_in_every_row_of_every_chunk() -> None:

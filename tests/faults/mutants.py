@@ -1,0 +1,92 @@
+"""Bugs, planted on purpose: the sweep must find each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+from pipeline.aws.dynamodb_ledger import DynamoDBLedger
+from pipeline.chunking import ChunkChain
+from pipeline.job import _Attempt
+from pipeline.minting import Mint
+from pipeline.model import Decision
+
+
+@contextmanager
+def claim_before_vault_insert() -> Iterator[None]:
+    """The fingerprint is claimed first, its vault row comes later."""
+    store, claim = Mint._store, Mint._claimed
+    postponed: dict[int, Sequence[Any]] = {}
+
+    def store_later(mint: Any, *arguments: Any) -> None:
+        postponed[id(mint)] = arguments
+
+    def claim_first(mint: Any, *arguments: Any) -> Any:
+        held = claim(mint, *arguments)
+        store(mint, *postponed.pop(id(mint)))  # type: ignore[arg-type]
+        return held
+
+    with mock.patch.multiple(Mint, _store=store_later, _claimed=claim_first):
+        yield
+
+
+@contextmanager
+def numeric_add_for_completion() -> Iterator[None]:
+    """Rows that are done are added up in a number, which a lost reply adds to twice."""
+    record, put_together = DynamoDBLedger.record_chunk, ChunkChain._put_together
+
+    def add_up(
+        ledger: DynamoDBLedger, job_id: str, name: str, document: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        rows = document.get("tally", {}).get("rows_read", 0)
+        added = {":rows": {"N": str(rows)}}
+        ledger._update(
+            f"{job_id}/rows", "ADD #rows_read :rows", added, "attribute_not_exists(#uri)"
+        )
+        return record(ledger, job_id, name, document)
+
+    def counted(chain: ChunkChain, recorded: Sequence[Any]) -> Any:
+        whole = put_together(chain, recorded)
+        if whole is not None:
+            item = chain._ledger._get(f"{chain.job_id}/rows")  # type: ignore[attr-defined]
+            whole.tally.rows_read = int(item["rows_read"]["N"])
+        return whole
+
+    with (
+        mock.patch.object(DynamoDBLedger, "record_chunk", add_up),
+        mock.patch.object(ChunkChain, "_put_together", counted),
+    ):
+        yield
+
+
+@contextmanager
+def receipt_before_parts() -> Iterator[None]:
+    """The receipt is written first, its parts are published later."""
+
+    def carried_out(attempt: Any, decision: Decision, *, is_committed: bool) -> Mapping[str, Any]:
+        if not is_committed:
+            attempt._ports.tokenized.put_receipt(decision.receipt)
+            for staged_uri, uri in decision.parts:
+                attempt._ports.tokenized.publish(staged_uri, uri)
+            attempt._ports.quarantine.mark_tokenized(
+                attempt._upload.key, attempt._upload.version_id
+            )
+            attempt._ports.ledger.commit(attempt._job_id)
+        return decision.receipt
+
+    with mock.patch.object(_Attempt, "_carried_out", carried_out):
+        yield
+
+
+# Each with the scenario and the kind of fault in which it shows itself.
+MUTANTS = {
+    "claim before vault insert": (claim_before_vault_insert, "a file", "killed after"),
+    "numeric ADD for completion": (
+        numeric_add_for_completion,
+        "a file in chunks",
+        "reply lost once",
+    ),
+    "receipt before parts": (receipt_before_parts, "a file", "killed after"),
+}

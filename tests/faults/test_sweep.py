@@ -1,0 +1,58 @@
+"""A fault at every AWS request of a run, below the SDK's retries: no invariant breaks, ever."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults.kinds import KINDS
+from tests.faults.mutants import MUTANTS
+from tests.faults.schedules import (
+    SCENARIOS,
+    random_schedules,
+    run_single,
+    schedules_until_caught,
+    single_faults,
+    sweep,
+)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_run_without_a_fault_breaks_nothing(scenario: str) -> None:
+    outcome = run_single(SCENARIOS[scenario])
+    assert outcome.violations == []
+    assert len(outcome.requests) >= 7
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("scenario", ["a file", "a file that fails"])
+def test_a_fault_at_any_request_breaks_nothing(
+    scenario: str, kind: str, record_property: pytest.RecordProperty
+) -> None:
+    schedules = single_faults(scenario, [kind])
+    record_property("cases", len(schedules))
+    score = sweep(schedules)
+    assert not score.violated, str(score)
+
+
+@pytest.mark.parametrize("kind", ["killed after", "overtaken before"])
+def test_content_that_comes_twice_is_refused_once_whatever_happens(
+    kind: str, record_property: pytest.RecordProperty
+) -> None:
+    schedules = single_faults("the same content twice", [kind])
+    record_property("cases", len(schedules))
+    score = sweep(schedules)
+    assert not score.violated, str(score)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_the_sweep_finds_a_bug_that_is_planted(mutant: str) -> None:
+    plant, scenario, kind = MUTANTS[mutant]
+    schedules = single_faults(scenario, [kind])
+    with plant():
+        assert run_single(SCENARIOS[scenario]).violations == []
+        assert schedules_until_caught(schedules) is not None
+
+
+def test_a_seed_says_all_there_is_to_a_random_schedule() -> None:
+    (schedule,) = random_schedules([7])
+    assert schedule.run() == schedule.run() == []

@@ -1,0 +1,43 @@
+"""Files of many chunks, several files, several workers: faults and chance break no invariant."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults.schedules import random_schedules, single_faults, sweep
+
+
+@pytest.mark.parametrize("kind", ["reply lost once", "killed after", "overtaken before"])
+def test_a_fault_at_any_request_of_a_file_in_chunks_breaks_nothing(
+    kind: str, record_property: pytest.RecordProperty
+) -> None:
+    schedules = single_faults("a file in chunks", [kind])
+    record_property("cases", len(schedules))
+    score = sweep(schedules)
+    assert not score.violated, str(score)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "kind"),
+    [
+        ("two files of the same cards", "overtaken before"),
+        ("a PAN that shows late, in chunks", "killed after"),
+    ],
+)
+def test_a_fault_at_any_request_breaks_nothing(
+    scenario: str, kind: str, record_property: pytest.RecordProperty
+) -> None:
+    schedules = single_faults(scenario, [kind])
+    record_property("cases", len(schedules))
+    score = sweep(schedules)
+    assert not score.violated, str(score)
+
+
+@pytest.mark.parametrize("first_seed", range(0, 100, 20))
+def test_random_schedules_break_nothing(
+    first_seed: int, record_property: pytest.RecordProperty
+) -> None:
+    schedules = random_schedules(range(first_seed, first_seed + 20))
+    record_property("cases", len(schedules))
+    score = sweep(schedules)
+    assert not score.violated, str(score)
