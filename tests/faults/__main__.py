@@ -18,13 +18,12 @@ from rich.console import Console
 from rich.progress import track
 
 from tests import conftest
-from tests.faults.mutants import MUTANTS
+from tests.faults.mutants import MUTANTS, caught_after
 from tests.faults.schedules import (
     SCENARIOS,
     Schedule,
     Score,
     random_schedules,
-    schedules_until_caught,
     single_faults,
 )
 
@@ -56,7 +55,7 @@ def main() -> int:
             score.add(schedule, violations)
             if violations:
                 messages.print(f"{schedule}: {'; '.join(violations)}")
-        caught = dict(zip(MUTANTS, pool.map(_caught, MUTANTS), strict=True))
+        caught = dict(zip(MUTANTS, pool.map(caught_after, MUTANTS), strict=True))
     print(f"{score} ({time.monotonic() - started:.0f} s)")  # noqa: T201
     for mutant, count in caught.items():
         found = f"caught after {count} schedules" if count else "NOT CAUGHT"
@@ -74,13 +73,6 @@ def _replay(schedule: Schedule) -> int:
     violations = schedule.run()
     print(f"{schedule}: {'; '.join(violations) or 'no invariant violated'}")  # noqa: T201
     return 1 if violations else 0
-
-
-def _caught(mutant: str) -> int | None:
-    plant, scenario, kind = MUTANTS[mutant]
-    schedules = single_faults(scenario, [kind])
-    with plant():
-        return schedules_until_caught(schedules)
 
 
 if __name__ == "__main__":

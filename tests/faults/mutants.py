@@ -12,6 +12,7 @@ from pipeline.chunking import ChunkChain
 from pipeline.job import _Attempt
 from pipeline.minting import Mint
 from pipeline.model import Decision
+from tests.faults.schedules import single_faults
 
 
 @contextmanager
@@ -90,3 +91,14 @@ MUTANTS = {
     ),
     "receipt before parts": (receipt_before_parts, "a file", "killed after"),
 }
+
+
+def caught_after(mutant: str) -> int | None:
+    """How many schedules it takes to see that the bug is there; None if none of them shows it."""
+    plant, scenario, kind = MUTANTS[mutant]
+    schedules = single_faults(scenario, [kind])
+    with plant():
+        for count, schedule in enumerate(schedules, start=1):
+            if schedule.run():
+                return count
+    return None

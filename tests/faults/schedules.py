@@ -360,11 +360,3 @@ def sweep(schedules: Sequence[Schedule]) -> Score:
     for schedule in schedules:
         score.add(schedule, schedule.run())
     return score
-
-
-def schedules_until_caught(schedules: Sequence[Schedule]) -> int | None:
-    """How many of the schedules it takes to see a violation; None if all of them see none."""
-    for count, schedule in enumerate(schedules, start=1):
-        if schedule.run():
-            return count
-    return None
