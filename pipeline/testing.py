@@ -233,6 +233,7 @@ class _Job:
     rows_read: int = 0
     trouble: str = ""
     decision: Decision | None = None
+    has_chunks: bool = False
 
 
 class MemoryLedger:
@@ -249,8 +250,8 @@ class MemoryLedger:
         if job.decision is None:
             job.attempts += 1
             job.status, job.reason, job.rows_read = "running", "", 0
-        has_chunks = any(of_job == job_id for of_job, _ in self.chunks)
-        return JobState(job.attempts, job.decision, job.status == "committed", has_chunks)
+        is_committed = job.status == "committed"
+        return JobState(job.attempts, job.decision, is_committed, job.has_chunks)
 
     def progress(self, job_id: str, rows_read: int) -> None:
         """Notes how many rows were read."""
@@ -270,6 +271,8 @@ class MemoryLedger:
         self, job_id: str, name: str, document: Mapping[str, Any]
     ) -> Mapping[str, Any]:
         """The first record stands."""
+        if job := self._undecided(job_id):
+            job.has_chunks = True
         return self.chunks.setdefault((job_id, name), json.loads(json.dumps(document)))
 
     def claim_content(self, content_id: str, job_id: str) -> str:
