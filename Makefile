@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint types unit faults package lock clean
+.PHONY: demo test lint types unit promises faults package lock clean
 
 demo: $(STAMP)
 	$(BIN)/pantok demo
@@ -21,6 +21,11 @@ types: $(STAMP)
 
 unit: $(STAMP)
 	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/python -m tests.promises --check
+
+# Writes the README's table of promises from the last complete run of the tests.
+promises: $(STAMP)
+	$(BIN)/python -m tests.promises
 
 # Faults at every AWS request and at random: `make faults SCHEDULES=5000`, `make faults SEED=123`.
 faults: $(STAMP)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from pipeline.local import LocalStack, down, up
+from tests.promises import LAST_RUN, cases_of
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
@@ -30,6 +32,18 @@ os.environ |= {
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "AWS_EC2_METADATA_DISABLED": "true",
 }
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if "shared_data" in getattr(item, "fixturenames", ()):
+        item.user_properties.append(("needs", "third-party files"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Notes how many cases each test ran, for the README's table; complete in a complete run."""
+    cases = cases_of(terminalreporter.stats.get("passed", []))
+    LAST_RUN.parent.mkdir(exist_ok=True)
+    LAST_RUN.write_text(json.dumps(cases, indent=0))
 
 
 @pytest.fixture(scope="session")

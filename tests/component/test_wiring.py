@@ -84,8 +84,8 @@ def site(local_stack: LocalStack) -> Site:
 @pytest.fixture
 def session(local_stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> CountedSession:
     """Its clients check every parameter, which those of the product leave out."""
-    checking = wiring._CLIENT_CONFIG.merge(Config(parameter_validation=True))
-    monkeypatch.setattr(wiring, "_CLIENT_CONFIG", checking)
+    checking = wiring.CLIENT_CONFIG.merge(Config(parameter_validation=True))
+    monkeypatch.setattr(wiring, "CLIENT_CONFIG", checking)
     return CountedSession(local_stack.session())
 
 
@@ -97,7 +97,7 @@ OBJECT_CALLS = {
     "PutObject": 2,  # the part and the receipt
     "PutObjectTagging": 1,
 }
-JOB_CALLS = {"UpdateItem": 3}  # start, decide, commit
+JOB_CALLS = {"UpdateItem": 4}  # start, claim the content, decide, commit
 FIRST_JOB_CALLS = {"GetItem": 1}  # the wrapped fingerprint key
 
 
@@ -129,7 +129,7 @@ def test_a_file_of_known_cards_makes_these_calls_and_no_other(
 ) -> None:
     pans = synthetic_pans(101, seed=7)
     run_job(site.upload(pans), site.worker(CountedSession(site.stack.session())), lambda: 900.0)
-    assert _run(site, session, site.upload(pans)) == {
+    assert _run(site, session, site.upload(pans[::-1])) == {
         "dynamodb": {**JOB_CALLS, **FIRST_JOB_CALLS, "BatchGetItem": 2},
         "kms": {"Decrypt": 1},
         "s3": OBJECT_CALLS,
@@ -150,7 +150,7 @@ def test_a_receipt_counts_the_calls_of_its_own_job_only(site: Site) -> None:
     calls = [run_job(each, worker, lambda: 900.0)["aws_calls"] for each in (first, second)]
     assert calls[0]["kms"] == {"Decrypt": 1, "GenerateDataKey": 1}
     assert calls[1] == {
-        "dynamodb": {"BatchExecuteStatement": 3, "BatchGetItem": 1, "UpdateItem": 1},
+        "dynamodb": {"BatchExecuteStatement": 3, "BatchGetItem": 1, "UpdateItem": 2},
         "kms": {"GenerateDataKey": 1},
         "s3": {"GetObject": 2, "HeadObject": 1, "PutObject": 1},
     }
