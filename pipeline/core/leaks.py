@@ -68,6 +68,11 @@ class LeakScanner:
             yield Leak(f"{form}, as a binary number", offset + match.start(), is_known=True)
 
 
+def decoded_views(content: bytes) -> Iterator[bytes]:
+    """The content, and what it is once decoded in each way that it allows."""
+    return (view for _, _, view in _views(content, "", 0, 0))
+
+
 def _binary_forms(pan: bytes) -> Iterator[bytes]:
     """A PAN as a 64-bit integer or a double, of either byte order."""
     number = int(pan)

@@ -20,6 +20,7 @@ from pipeline.aws.dynamodb_vault import DynamoDBDataKeys
 from pipeline.aws.faults import translated
 from pipeline.core.receipts import iso_time
 from pipeline.errors import PantokError, PermanentError
+from pipeline.handlers.edge import contained
 from pipeline.model import WrappedDataKey
 
 if TYPE_CHECKING:
@@ -32,10 +33,12 @@ ANSWER_TIMEOUT_SECONDS = 10
 LOCAL_ADDRESSES = frozenset({("http", "127.0.0.1"), ("http", "localhost")})
 
 
+@contained
 def handler(event: Mapping[str, Any], _context: object) -> None:
     """Answers one custom resource event.
 
-    Raises what delivering the answer raises, and nothing else: Lambda then tries the event again.
+    Raises `TransientError` or `PermanentError` when the answer cannot be delivered, and nothing
+    else: Lambda then tries the event again.
     """
     answer = answer_to(event, boto3.client("kms"), boto3.client("dynamodb"), datetime.now(UTC))
     deliver(event["ResponseURL"], answer)

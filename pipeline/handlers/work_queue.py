@@ -31,6 +31,7 @@ from pipeline.core.messages import (
     upload_message,
 )
 from pipeline.errors import PantokError, PermanentError, TransientError
+from pipeline.handlers.edge import contained, without_content
 from pipeline.job import Worker, give_up, run_job
 from pipeline.keys import FingerprintKey
 from pipeline.model import Upload
@@ -83,7 +84,7 @@ class WorkQueueConsumer:
             try:
                 step()
             except Exception as error:  # noqa: BLE001 - the edge: whatever it is, it is not printed
-                trouble = _without_content(error)
+                trouble = without_content(error)
                 metrics.add_metric("AttemptsPostponed", MetricUnit.Count, 1)
                 facts = {"reason": trouble.code, "detail": trouble.detail}
                 logger.warning("to be tried again", extra=facts)
@@ -100,7 +101,7 @@ class WorkQueueConsumer:
         except Exception as error:
             if _receives(record) < self._max_receives:
                 raise
-            self._give_up(upload, record, _without_content(error))
+            self._give_up(upload, record, without_content(error))
         else:
             self._report(receipt) if receipt is not None else self._hand_on(upload)
 
@@ -119,7 +120,7 @@ class WorkQueueConsumer:
         try:
             give_up(upload, self._worker, error)
         except Exception as trouble:  # noqa: BLE001 - the letter says it all
-            logger.warning("failure not noted", extra={"reason": _without_content(trouble).code})
+            logger.warning("failure not noted", extra={"reason": without_content(trouble).code})
 
     def _bury_upload(self, upload: Upload, record: SQSRecord, error: PantokError) -> None:
         failure = self._failure(error.code, record, error.detail)
@@ -158,19 +159,6 @@ def _receives(record: SQSRecord) -> int:
     return int(record.attributes.approximate_receive_count or 1)
 
 
-def _without_content(error: Exception) -> TransientError:
-    """A `TransientError` as it is; of any other error what and where it was, without its text."""
-    if isinstance(error, TransientError):
-        return error
-    traceback, place = error.__traceback__, ""
-    while traceback is not None:
-        name = traceback.tb_frame.f_globals.get("__name__", "")
-        if name.startswith("pipeline."):
-            place = f"{name}:{traceback.tb_lineno}"
-        traceback = traceback.tb_next
-    return TransientError("unexpected", f"{type(error).__name__} at {place}")
-
-
 @cache
 def consumer() -> WorkQueueConsumer:
     """The consumer of this execution environment, made on first use."""
@@ -185,9 +173,11 @@ def consumer() -> WorkQueueConsumer:
     )
 
 
+@contained
 @logger.inject_lambda_context(log_event=False, clear_state=True)
 @tracer.capture_lambda_handler(capture_response=False, capture_error=False)
 @metrics.log_metrics
+@contained  # here as well: the tracer notes the text of an error in the trace
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     """Lambda entry point: an SQS event in, the messages to be delivered again out."""
     records = _records(event)
