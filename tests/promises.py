@@ -63,6 +63,7 @@ PROMISES = (
             "tests/e2e/test_nothing_is_left_behind.py",
             "tests/unit/test_guard.py",
             "tests/unit/test_leaks.py",
+            "tests/unit/test_log_filter.py",
             "tests/unit/test_reprs.py",
         ),
     ),
