@@ -192,8 +192,8 @@ def test_progress_is_not_drawn_where_nobody_watches(operator: Operator, sample_d
 
 def test_the_demo_runs_through_and_leaves_nothing_running(tmp_path: Path) -> None:
     done = _without_stack(tmp_path, "demo", "--json")
+    assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
-    assert done.returncode == 0
     assert [each["status"] for each in summary["receipts"]] == ["committed"] * 4
     assert summary["dead_letters"][0]["reason"] == "unknown_layout"
     assert summary["receipts"][2]["tokens_new"] == 0
