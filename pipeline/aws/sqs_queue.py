@@ -18,6 +18,7 @@ from pipeline.errors import PermanentError
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
+POLL_SECONDS = 1  # how long an answer may take, so that all of SQS's servers are asked
 HELD_SECONDS = 60  # how long letters stay hidden while somebody looks at them
 MAX_POSTPONE_SECONDS = 12 * 3600  # SQS's limit for a visibility timeout
 
@@ -89,9 +90,13 @@ class SQSDeadLetterOffice:
     def letters(self) -> Iterator[list[DeadLetter]]:
         """All letters, hidden from other readers until the context ends."""
         held: dict[str, DeadLetter] = {}
+        deliveries = self._deliveries()
         try:
-            while fresh := self._receive():
+            while fresh := self._receive(deliveries):
+                is_known = held.keys() >= {letter.message_id for letter in fresh}
                 held.update((letter.message_id, letter) for letter in fresh)
+                if is_known:  # the first ones are visible again
+                    break
             yield list(held.values())
         finally:
             for letter in held.values():
@@ -112,16 +117,25 @@ class SQSDeadLetterOffice:
                 QueueUrl=self._dead_letter_queue_url, ReceiptHandle=letter.receipt_handle
             )
 
-    def _receive(self) -> list[DeadLetter]:
+    def _deliveries(self) -> int:
+        """How often the work queue delivers a message before SQS moves it here."""
+        with translated("sqs:GetQueueAttributes"):
+            response = self._client.get_queue_attributes(
+                QueueUrl=self._work_queue_url, AttributeNames=["RedrivePolicy"]
+            )
+        policy = json.loads(response.get("Attributes", {}).get("RedrivePolicy", "{}"))
+        return int(policy.get("maxReceiveCount", 0))
+
+    def _receive(self, deliveries: int) -> list[DeadLetter]:
         with translated("sqs:ReceiveMessage"):
             response = self._client.receive_message(
                 QueueUrl=self._dead_letter_queue_url,
                 MaxNumberOfMessages=10,
                 VisibilityTimeout=HELD_SECONDS,
-                WaitTimeSeconds=1,
+                WaitTimeSeconds=POLL_SECONDS,
                 MessageSystemAttributeNames=["SentTimestamp", "ApproximateReceiveCount"],
             )
-        return [_dead_letter(message) for message in response.get("Messages", [])]
+        return [_dead_letter(message, deliveries) for message in response.get("Messages", [])]
 
     def _release(self, letter: DeadLetter) -> None:
         with suppress(ClientError):  # a replayed letter is gone
@@ -132,8 +146,8 @@ class SQSDeadLetterOffice:
             )
 
 
-def _dead_letter(message: Any) -> DeadLetter:
-    letter = read_dead_letter(message["Body"], _sent_at(message))
+def _dead_letter(message: Any, deliveries: int) -> DeadLetter:
+    letter = read_dead_letter(message["Body"], _sent_at(message), deliveries)
     return DeadLetter(
         message_id=message["MessageId"],
         letter=letter,

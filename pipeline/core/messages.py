@@ -18,7 +18,9 @@ from pipeline.core.receipts import iso_time
 from pipeline.errors import PermanentError
 from pipeline.model import Upload
 
-DEAD_LETTER_KIND = "pantok.dead-letter"
+KIND_PREFIX = "pantok."  # of the documents that are our own
+DEAD_LETTER_KIND = f"{KIND_PREFIX}dead-letter"
+MAX_ATTEMPTS = 10**9  # that a message may claim
 MAX_QUOTED_CHARACTERS = 64 * 1024  # of a message that could not be understood
 UNVERSIONED = "null"  # how S3 calls the version of an object in an unversioned bucket
 
@@ -33,12 +35,13 @@ class WorkMessage:
 
     `uploads` are to be tokenized; `ignored` counts events that ask for nothing (test events,
     deletions, objects outside the intake); `refused` is the reason why the message, or a part of
-    it, cannot be worked off, or empty.
+    it, cannot be worked off, or empty; `earlier_attempts` counts those before it was replayed.
     """
 
     uploads: Sequence[Upload] = ()
     ignored: int = 0
     refused: str = ""
+    earlier_attempts: int = 0
 
 
 def parse_message(body: str, quarantine_bucket: str) -> WorkMessage:
@@ -49,16 +52,28 @@ def parse_message(body: str, quarantine_bucket: str) -> WorkMessage:
         return WorkMessage(refused="malformed_message")
     if not isinstance(unverified, dict):
         return WorkMessage(refused="malformed_message")
+    if str(unverified.get("kind", "")).startswith(KIND_PREFIX):
+        return WorkMessage(refused="unknown_message_kind")
     if unverified.get("Event") == "s3:TestEvent":
         return WorkMessage(ignored=1)
     records = unverified.get("Records")
     if not isinstance(records, list) or not records:
         return WorkMessage(refused="malformed_message")
-    return _merged([_parse_record(record, quarantine_bucket) for record in records])
+    parts = [_parse_record(record, quarantine_bucket) for record in records]
+    return _merged(parts, _attempts(unverified))
 
 
-def _merged(parts: Sequence[WorkMessage]) -> WorkMessage:
+def _attempts(unverified: Mapping[str, Any]) -> int:
+    """The attempts that a message claims; none if that is not a number to be counted with."""
+    claimed = unverified.get("attempts")
+    if isinstance(claimed, int) and 0 <= claimed <= MAX_ATTEMPTS:
+        return int(claimed)
+    return 0
+
+
+def _merged(parts: Sequence[WorkMessage], earlier_attempts: int) -> WorkMessage:
     return WorkMessage(
+        earlier_attempts=earlier_attempts,
         uploads=tuple(upload for part in parts for upload in part.uploads),
         ignored=sum(part.ignored for part in parts),
         refused=next((part.refused for part in parts if part.refused), ""),
@@ -148,16 +163,21 @@ def _dead_letter(failure: Failure) -> dict[str, Any]:
     }
 
 
-def read_dead_letter(body: str, sent_at: datetime) -> Mapping[str, Any]:
-    """A dead letter as the worker wrote it, or one made for a message that SQS moved by itself."""
+def read_dead_letter(body: str, sent_at: datetime, deliveries: int = 0) -> Mapping[str, Any]:
+    """A dead letter as the worker wrote it, or one made for a message that SQS moved by itself.
+
+    `deliveries` is how often SQS delivers a message before it moves it.
+    """
     try:
         unverified = json.loads(body)
     except (ValueError, RecursionError):
         unverified = None
     if isinstance(unverified, dict) and unverified.get("kind") == DEAD_LETTER_KIND:
         return unverified
-    failure = Failure("worker_died", "every attempt ended without a word", 0, sent_at)
-    records = unverified.get("Records") if isinstance(unverified, dict) else None
+    document = unverified if isinstance(unverified, dict) else {}
+    attempts = _attempts(document) + deliveries
+    failure = Failure("worker_died", "every attempt ended without a word", attempts, sent_at)
+    records = document.get("Records")
     if isinstance(records, list) and len(records) == 1:
         parsed = _parse_record(records[0], _bucket_of(records[0]))
         if parsed.uploads:
@@ -180,6 +200,11 @@ def _layout_of(upload: Upload) -> str:
 
 
 def replayable_message(letter: Mapping[str, Any]) -> str | None:
-    """The message to send again for a dead letter; None when it cannot be replayed."""
+    """The message to send again for a dead letter; None when it cannot be replayed.
+
+    It says how often it was tried before.
+    """
     message = letter.get("message")
-    return json.dumps(message) if isinstance(message, dict) else None
+    if not isinstance(message, dict):
+        return None
+    return json.dumps({**message, "attempts": _attempts(letter)})

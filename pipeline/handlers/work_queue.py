@@ -64,13 +64,17 @@ class WorkQueueConsumer:
         Raises `TransientError` when the message is to be delivered again.
         """
         message = parse_message(record.body, self._bucket)
+        attempts = message.earlier_attempts + _receives(record)
         metrics.add_metric("EventsIgnored", MetricUnit.Count, message.ignored)
         troubles = [
-            self._trouble_in(partial(self._work_off, upload, record, seconds_left), upload.job_id)
+            self._trouble_in(
+                partial(self._work_off, upload, record, attempts, seconds_left), upload.job_id
+            )
             for upload in message.uploads
         ]
         if message.refused:
-            letter = dead_letter_of_message(record.body, self._failure(message.refused, record))
+            failure = self._failure(message.refused, attempts)
+            letter = dead_letter_of_message(record.body, failure)
             troubles.append(self._trouble_in(partial(self._bury, letter)))
         trouble = next((each for each in troubles if each is not None), None)
         if trouble is not None:
@@ -92,16 +96,20 @@ class WorkQueueConsumer:
         return None
 
     def _work_off(
-        self, upload: Upload, record: SQSRecord, seconds_left: Callable[[], float]
+        self,
+        upload: Upload,
+        record: SQSRecord,
+        attempts: int,
+        seconds_left: Callable[[], float],
     ) -> None:
         try:
             receipt = run_job(upload, self._worker, seconds_left)
         except PermanentError as error:
-            self._bury_upload(upload, record, error)
+            self._bury_upload(upload, attempts, error)
         except Exception as error:
             if _receives(record) < self._max_receives:
                 raise
-            self._give_up(upload, record, without_content(error))
+            self._give_up(upload, attempts, without_content(error))
         else:
             self._report(receipt) if receipt is not None else self._hand_on(upload)
 
@@ -111,19 +119,19 @@ class WorkQueueConsumer:
         metrics.add_metric("JobsHandedOn", MetricUnit.Count, 1)
         logger.info("to be continued")
 
-    def _give_up(self, upload: Upload, record: SQSRecord, error: TransientError) -> None:
+    def _give_up(self, upload: Upload, attempts: int, error: TransientError) -> None:
         """The last delivery failed too: the message would end in the queue without a reason.
 
         The letter comes first: where the ledger is what fails, there is still the letter.
         """
-        self._bury_upload(upload, record, error)
+        self._bury_upload(upload, attempts, error)
         try:
             give_up(upload, self._worker, error)
         except Exception as trouble:  # noqa: BLE001 - the letter says it all
             logger.warning("failure not noted", extra={"reason": without_content(trouble).code})
 
-    def _bury_upload(self, upload: Upload, record: SQSRecord, error: PantokError) -> None:
-        failure = self._failure(error.code, record, error.detail)
+    def _bury_upload(self, upload: Upload, attempts: int, error: PantokError) -> None:
+        failure = self._failure(error.code, attempts, error.detail)
         self._bury(dead_letter_of_upload(upload, failure))
 
     def _bury(self, letter: Mapping[str, Any]) -> None:
@@ -131,8 +139,8 @@ class WorkQueueConsumer:
         metrics.add_metric("DeadLetters", MetricUnit.Count, 1)
         logger.warning("dead letter", extra={"reason": letter["reason"]})
 
-    def _failure(self, reason: str, record: SQSRecord, detail: str = "") -> Failure:
-        return Failure(reason, detail, _receives(record), self._worker.ports.clock())
+    def _failure(self, reason: str, attempts: int, detail: str = "") -> Failure:
+        return Failure(reason, detail, attempts, self._worker.ports.clock())
 
     def _postpone(self, record: SQSRecord) -> None:
         longest = min(FIRST_POSTPONE_SECONDS * 2 ** _receives(record), LONGEST_POSTPONE_SECONDS)

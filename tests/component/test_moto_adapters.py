@@ -13,7 +13,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 from moto import mock_aws
 
-from pipeline.aws import faults
+from pipeline.aws import faults, sqs_queue
 from pipeline.aws.dynamodb_vault import DynamoDBFingerprints, DynamoDBVault
 from pipeline.aws.kms_keys import KMSKeys
 from pipeline.aws.layout_catalogue import UriLayouts, built_in_names
@@ -253,7 +253,8 @@ def test_a_letter_is_replayed_as_the_message_that_it_holds(queues: tuple[Any, st
     office = SQSDeadLetterOffice(sqs, dead, work)
     with office.letters() as held:
         office.replay(held[0])
-    assert [json.loads(body) for body in _bodies(sqs, work)] == [_letter()["message"]]
+    replayed = [json.loads(body) for body in _bodies(sqs, work)]
+    assert replayed == [_letter()["message"] | {"attempts": 1}]
     assert _bodies(sqs, dead) == []
 
 
@@ -267,6 +268,24 @@ def test_letters_that_were_looked_at_are_there_at_once_again(
     for _ in range(2):
         with office.letters() as held:
             assert len(held) == 12
+
+
+def test_hundreds_of_letters_are_each_listed_once(queues: tuple[Any, str, str]) -> None:
+    sqs, work, dead = queues
+    for _ in range(250):
+        SQSDeadLetters(sqs, dead).send(_letter())
+    with SQSDeadLetterOffice(sqs, dead, work).letters() as held:
+        assert len({each.message_id for each in held}) == len(held) == 250
+
+
+def test_letters_that_do_not_stay_hidden_do_not_keep_the_list_going(
+    queues: tuple[Any, str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sqs, work, dead = queues
+    SQSDeadLetters(sqs, dead).send(_letter())
+    monkeypatch.setattr(sqs_queue, "HELD_SECONDS", 0)
+    with SQSDeadLetterOffice(sqs, dead, work).letters() as held:
+        assert len(held) == 1
 
 
 def test_a_replay_that_is_cut_off_leaves_the_letter(queues: tuple[Any, str, str]) -> None:

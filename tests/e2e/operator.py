@@ -55,6 +55,17 @@ class Operator:
             time.sleep(0.2)
         raise AssertionError(f"{job_id} was not committed in time")
 
+    def letter_of(self, job_id: str) -> Mapping[str, Any]:
+        """The job's dead letter, once there is one."""
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while time.monotonic() < deadline:
+            with self.target.dead_letters.letters() as held:
+                for each in held:
+                    if each.letter["job_id"] == job_id:
+                        return each.letter
+            time.sleep(0.2)
+        raise AssertionError(f"there is no letter of {job_id}")
+
     def output(self, receipt: Mapping[str, Any]) -> pa.Table:
         return pa.concat_tables(
             [pq.read_table(io.BytesIO(self.read(each["uri"]))) for each in receipt["outputs"]]

@@ -158,6 +158,41 @@ def test_looking_at_dead_letters_leaves_them_where_they_are(
     assert {letter["id"] for letter in operator.pantok_json("dlq", "list")} == first
 
 
+def test_dead_letters_are_chosen_by_reason_layout_and_age(
+    operator: Operator, sample_data: Path
+) -> None:
+    job_id = operator.tokenize(sample_data / "card_present.csv", "chosen-one")["job_id"]
+
+    def chosen(*options: str) -> bool:
+        found = operator.pantok_json("dlq", "list", *options)
+        return job_id in [letter["job_id"] for letter in found]
+
+    assert chosen("--layout", "chosen-one", "--reason", "unknown_layout", "--newer-than", "1h")
+    assert not chosen("--layout", "card-present")
+    assert not chosen("--reason", "worker_died")
+    assert not chosen("--older-than", "1h")
+
+
+def test_a_dry_run_says_what_would_be_replayed_and_the_count_of_attempts_is_kept(
+    operator: Operator, sample_data: Path
+) -> None:
+    job_id = operator.tokenize(sample_data / "card_present.csv", "tried-twice")["job_id"]
+    options = ("--layout", "tried-twice")
+    (letter,) = operator.pantok_json("dlq", "list", *options)
+    dry = operator.pantok_json("dlq", "replay", *options, "--dry-run")
+    assert dry == {"dry_run": True, "replayed": [letter], "not_replayable": []}
+    assert operator.pantok_json("dlq", "list", *options) == [letter]
+
+    assert operator.pantok_json("dlq", "replay", *options)["replayed"] == [letter]
+    again = operator.letter_of(job_id)
+    assert (letter["attempts"], again["attempts"]) == (1, 2)
+
+
+@pytest.mark.parametrize("age", ["soon", "7", "-1d", "1y", "1" * 9 + "s"])
+def test_an_age_that_is_none_is_wrong_usage(age: str, tmp_path: Path) -> None:
+    assert _without_stack(tmp_path, "dlq", "list", "--older-than", age).returncode == 2
+
+
 def test_status_tells_that_the_stack_runs(operator: Operator) -> None:
     status = operator.pantok_json("local", "status")
     assert status["state"] == "running"

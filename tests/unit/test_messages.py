@@ -388,6 +388,32 @@ def test_a_strange_message_that_the_queue_moved_is_shown_as_it_is(body: str) -> 
     assert replayable_message(letter) is None
 
 
+def test_a_replayed_message_says_how_often_it_was_tried_and_so_does_the_next_letter() -> None:
+    replayed = replayable_message(dead_letter_of_upload(UPLOAD, FAILURE))
+    assert replayed is not None
+    assert parse_message(replayed, BUCKET).earlier_attempts == 2
+    assert parse(EVENT).earlier_attempts == 0
+    assert read_dead_letter(replayed, WHEN, deliveries=5)["attempts"] == 7
+
+
+@pytest.mark.parametrize("claim", [-1, 10**30, 1.5, "7", None, [], {}])
+def test_attempts_that_cannot_be_counted_with_are_none(claim: object) -> None:
+    assert parse(EVENT | {"attempts": claim}).earlier_attempts == 0
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"kind": "pantok.chunk", "version": 9},
+        {"kind": "pantok.dead-letter", "message": EVENT},
+        EVENT | {"kind": "pantok.something-to-come"},
+    ],
+)
+def test_a_message_of_another_version_of_the_product_gets_a_reason(document: Any) -> None:
+    assert parse(document).refused == "unknown_message_kind"
+    assert not parse(document).uploads
+
+
 @pytest.mark.parametrize("message", [None, "x", 7, [], True])
 def test_a_letter_without_a_message_cannot_be_replayed(message: object) -> None:
     assert replayable_message({"message": message}) is None
