@@ -61,6 +61,7 @@ class ChunkChain:
     layout: Layout | None
     bench: Bench
     meter: Meter
+    rejects_to_repair: Sequence[str] = ()
 
     def work_off(self, *, has_chunks: bool) -> WholeFile | None:
         """The whole file; None when the time is up, and what is done is recorded."""
@@ -125,6 +126,7 @@ class ChunkChain:
             layout_name=self.layout_name,
             start=start,
             end_bytes=end.offset_bytes if end else None,
+            rejects_to_repair=self.rejects_to_repair,
         )
 
     def _record(self, prefix: str, ordinal: int, chunk: Chunk, result: ChunkResult) -> ChunkRecord:

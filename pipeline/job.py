@@ -6,14 +6,14 @@ then one of them decides, once, in the ledger, and whoever finds the decision ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.chunking import ChunkChain, Meter
 from pipeline.core.chunks import Effort, WholeFile
 from pipeline.core.fingerprints import Fingerprinter
-from pipeline.core.jobs import layout_name_of
+from pipeline.core.jobs import layout_name_of, repair_claim, repaired_job_of
 from pipeline.core.layouts import Layout
 from pipeline.core.prices import estimated_cost_usd
 from pipeline.core.receipts import JobFacts, Tally, committed_receipt, failed_receipt, iso_time
@@ -61,6 +61,8 @@ class _Attempt:
         self._meter = Meter(worker.ports)
         self._source: SourceObject | None = None
         self._duplicate_of: str | None = None
+        self._repair_of: str | None = None
+        self._held: list[str] = []
 
     def run(self, seconds_left: Callable[[], float]) -> Mapping[str, Any] | None:
         layout_name = layout_name_of(self._upload.key)
@@ -82,24 +84,51 @@ class _Attempt:
     def _decide(self, layout_name: str, bench: Bench, *, has_chunks: bool) -> Decision | None:
         self._source = self._ports.quarantine.find(self._upload.key, self._upload.version_id)
         layout = None if layout_name == AUTO else self._ports.layouts.get(layout_name)
-        chain = ChunkChain(self._job_id, self._source, layout_name, layout, bench, self._meter)
+        rejects = self._rejects_to_repair(layout_name)
+        chain = ChunkChain(
+            self._job_id, self._source, layout_name, layout, bench, self._meter, rejects
+        )
         whole = chain.work_off(has_chunks=has_chunks)
         if whole is None:
             return None
-        self._claim_content(whole, layout_name, layout)
+        if self._repair_of is None:
+            self._claim_content(whole, layout_name, layout)
         ours = self._decision(layout_name, self._source, whole)
-        stands = self._ports.ledger.decide(self._job_id, ours)
+        stands = self._ports.ledger.decide(self._job_id, ours, self._held)
         self._discard(whole, stands)
         return stands
 
+    def _rejects_to_repair(self, layout_name: str) -> Sequence[str]:
+        """The rejects files of the job that the upload repairs; none for a file of its own.
+
+        A job is repaired once: what a repair leaves are the rejects of that one.
+        """
+        repaired = repaired_job_of(self._upload.key)
+        if repaired is None:
+            return ()
+        receipt = self._ports.tokenized.get_receipt(repaired)
+        if receipt is None or receipt["layout"] != layout_name or not receipt["rejects_uris"]:
+            raise PermanentError("not_repairable", f"{repaired} left no rows to this layout")
+        if layout_name == AUTO:
+            raise PermanentError("not_repairable", "without a layout, rows cannot stand alone")
+        claim = repair_claim(repaired)
+        owner = self._ports.ledger.claim(claim, self._job_id)
+        if owner != self._job_id:
+            raise PermanentError("already_repaired", f"by {owner}: export what that one left")
+        self._held.append(claim)
+        self._repair_of = repaired
+        return list(receipt["rejects_uris"])
+
     def _claim_content(self, whole: WholeFile, layout_name: str, layout: Layout | None) -> None:
         """Finds out whether another job had the same content, which its layout may forbid."""
-        content_id = f"{layout_name}/{whole.source_sha256}"
-        owner = self._ports.ledger.claim_content(content_id, self._job_id)
+        content = f"content/{layout_name}/{whole.source_sha256}"
+        is_exclusive = layout is not None and layout.options.duplicates == "refuse"
+        owner = self._ports.ledger.claim(content, self._job_id)
         if owner == self._job_id:
+            self._held += [content] if is_exclusive else []
             return
         self._duplicate_of = owner
-        if layout is not None and layout.options.duplicates == "refuse":
+        if is_exclusive:
             if not whole.is_recorded:
                 self._ports.tokenized.discard_staged([part.uri for part in whole.parts])
             raise PermanentError("duplicate_content", f"the same content as {owner}")
@@ -153,6 +182,7 @@ class _Attempt:
             source=self._source,
             source_sha256=whole.source_sha256 if whole else None,
             duplicate_of=self._duplicate_of,
+            repair_of=self._repair_of,
             started_at=whole.started_at if whole else iso_time(self._meter.started_at),
             finished_at=iso_time(self._ports.clock()),
             seconds=seconds,

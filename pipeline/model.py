@@ -79,7 +79,8 @@ START = Position()
 class Chunk:
     """A unit of work: a file, or what of it is left, tokenized by one attempt of one worker.
 
-    It begins at `start`, and ends before `end_bytes` of the file's text, or with the file.
+    It begins at `start`, and ends before `end_bytes` of the file's text, or with the file. If the
+    file holds repaired rows, `rejects_to_repair` are the URIs of the rejects that they belong to.
     """
 
     job_id: str
@@ -88,6 +89,7 @@ class Chunk:
     layout_name: str
     start: Position = START
     end_bytes: int | None = None
+    rejects_to_repair: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

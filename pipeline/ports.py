@@ -81,6 +81,9 @@ class Quarantine(Protocol):
     def open_rejects(self, job_id: str, attempt_id: str) -> AbstractContextManager[BinaryIO]:
         """A new rejects file; it exists once the context ends without an exception."""
 
+    def open_rejected(self, uri: str) -> AbstractContextManager[BinaryIO]:
+        """A finished rejects file; raises `PermanentError` `source_missing`."""
+
     def rejects_uri(self, job_id: str, attempt_id: str) -> str:
         """Where that rejects file is."""
 
@@ -139,11 +142,15 @@ class Ledger(Protocol):
     ) -> Mapping[str, Any]:
         """Records that a chunk is worked off: the first to say so stands, and is returned."""
 
-    def claim_content(self, content_id: str, job_id: str) -> str:
-        """The job that this content belongs to: the first that claims it and does not fail."""
+    def claim(self, name: str, job_id: str) -> str:
+        """The job that what is named so belongs to: the first that claims it and does not fail."""
 
-    def decide(self, job_id: str, decision: Decision) -> Decision:
-        """The first decision of a job stands: ours, or that of another attempt."""
+    def decide(self, job_id: str, decision: Decision, held: Sequence[str] = ()) -> Decision:
+        """The first decision of a job stands: ours, or that of another attempt.
+
+        `held` names claims that the job must still hold for ours to stand; raises `TransientError`
+        `claim_lost` when another job took one over.
+        """
 
     def commit(self, job_id: str) -> None:
         """Notes that the decision has been carried out."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -12,7 +13,7 @@ import pyarrow as pa
 
 from pipeline.core.parts import MAX_PART_BYTES, PartWriter
 from pipeline.model import Chunk, StagedObject
-from pipeline.ports import Ports
+from pipeline.ports import Ports, Quarantine
 from pipeline.readers.hashing import HashingWriter
 
 
@@ -67,6 +68,16 @@ class StagedParts:
         self._stack.__exit__(kind, error, traceback)
         if kind is not None and self.staged:
             self._ports.tokenized.discard_staged([part.uri for part in self.staged])
+
+
+def rejected_lines(quarantine: Quarantine, uris: Sequence[str]) -> Iterator[bytes]:
+    """The lines of rejects files, one file after the other.
+
+    Raises `PermanentError` `source_missing` when one is gone: rejected rows are not kept for ever.
+    """
+    for uri in uris:
+        with quarantine.open_rejected(uri) as raw, gzip.GzipFile(fileobj=raw, mode="rb") as lines:
+            yield from lines
 
 
 @dataclass(slots=True)

@@ -162,6 +162,13 @@ class MemoryQuarantine:
         yield sink
         self.rejects[self.rejects_uri(job_id, attempt_id)] = sink.getvalue()
 
+    @contextmanager
+    def open_rejected(self, uri: str) -> Iterator[BinaryIO]:
+        """Raises `PermanentError` `source_missing`."""
+        if uri not in self.rejects:
+            raise PermanentError("source_missing")
+        yield io.BytesIO(self.rejects[uri])
+
     def rejects_uri(self, job_id: str, attempt_id: str) -> str:
         """Where that rejects file is."""
         return f"s3://{self.bucket}/rejects/{job_id}/{attempt_id}.jsonl.gz"
@@ -275,16 +282,18 @@ class MemoryLedger:
             job.has_chunks = True
         return self.chunks.setdefault((job_id, name), json.loads(json.dumps(document)))
 
-    def claim_content(self, content_id: str, job_id: str) -> str:
+    def claim(self, name: str, job_id: str) -> str:
         """The first claim of a job that does not fail holds."""
-        owner = self.jobs.get(self.owners.setdefault(content_id, job_id))
+        owner = self.jobs.get(self.owners.setdefault(name, job_id))
         if owner is not None and owner.status == "failed":
-            self.owners[content_id] = job_id
-        return self.owners[content_id]
+            self.owners[name] = job_id
+        return self.owners[name]
 
-    def decide(self, job_id: str, decision: Decision) -> Decision:
+    def decide(self, job_id: str, decision: Decision, held: Sequence[str] = ()) -> Decision:
         """The first decision stands."""
         if job := self._undecided(job_id):
+            if any(self.owners.get(name) != job_id for name in held):
+                raise TransientError("claim_lost", "another job took it over")
             job.decision, job.status = decision, "publishing"
             job.rows_read = decision.receipt["rows_read"]
         standing = self._decision(job_id)

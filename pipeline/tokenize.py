@@ -26,7 +26,7 @@ from pipeline.core.output import (
     without_rows,
 )
 from pipeline.core.receipts import Tally
-from pipeline.core.rejects import reject_line
+from pipeline.core.rejects import RejectedRow, columns_line
 from pipeline.core.rows import CheckedRows, Fault, check_rows, luhn_failed_cells
 from pipeline.errors import TransientError
 from pipeline.minting import Mint
@@ -36,7 +36,8 @@ from pipeline.readers.auto import SAMPLE_BYTES, auto_layout
 from pipeline.readers.hashing import HashingReader
 from pipeline.readers.records import TextRecordBatch
 from pipeline.readers.registry import read_record_batches
-from pipeline.staging import RejectsFile, StagedParts
+from pipeline.readers.repairs import read_repairs
+from pipeline.staging import RejectsFile, StagedParts, rejected_lines
 
 MIN_SECONDS_LEFT = 20.0  # enough for one more record batch and a clean stop
 PROGRESS_INTERVAL = timedelta(seconds=1)
@@ -115,7 +116,7 @@ def needs_another_pass(
     Raises `TransientError` `out_of_time`.
     """
     with _opened(chunk, layout, bench) as (source, known_layout):
-        for at, batch in enumerate(_batches(source, known_layout, chunk)):
+        for at, batch in enumerate(_batches(source, known_layout, chunk, bench)):
             if at and bench.is_out_of_time:
                 raise TransientError("out_of_time", "while kept cells were held against all PANs")
             checked = check_rows(batch.columns, known_layout)
@@ -147,7 +148,12 @@ def _opened(
         yield source, layout or auto_layout(source.peek(SAMPLE_BYTES))
 
 
-def _batches(source: HashingReader, layout: Layout, chunk: Chunk) -> Iterator[TextRecordBatch]:
+def _batches(
+    source: HashingReader, layout: Layout, chunk: Chunk, bench: Bench
+) -> Iterator[TextRecordBatch]:
+    if chunk.rejects_to_repair:
+        rejected = rejected_lines(bench.ports.quarantine, chunk.rejects_to_repair)
+        return read_repairs(source, layout, rejected)
     return read_record_batches(source, layout, chunk.start, chunk.end_bytes)
 
 
@@ -174,7 +180,7 @@ class _Line:
             parts = stack.enter_context(StagedParts(self._chunk, self._ports))
             rejects = stack.enter_context(RejectsFile(self._chunk, self._ports))
             earlier: TextRecordBatch | None = None
-            for batch in _batches(source, self._layout, self._chunk):
+            for batch in _batches(source, self._layout, self._chunk, self._bench):
                 if earlier is not None and self._bench.is_out_of_time:
                     end = self._end_behind(earlier)
                     break
@@ -276,14 +282,16 @@ class _Line:
     def _reject(
         self, batch: TextRecordBatch, faults: Sequence[Fault], rejects: RejectsFile
     ) -> None:
-        numbered: list[tuple[int, str, str | None]] = []
-        numbered += [(row.row_number, row.reason, None) for row in batch.malformed]
-        numbered += [
+        rejected = [(row.row_number, row.reason, row.column) for row in batch.malformed]
+        rejected += [
             (batch.row_numbers[fault.index].as_py(), fault.reason, fault.column) for fault in faults
         ]
-        for row_number, reason, column in sorted(numbered, key=lambda item: item[0]):
+        if rejected and not rejects.is_open:
+            rejects.write(columns_line(batch.file_columns))
+        for row_number, reason, column in sorted(rejected, key=lambda item: item[0]):
             self._tally.reject(reason, row_number)
-            rejects.write(reject_line(row_number, reason, column, batch.raw_record(row_number)))
+            record = batch.raw_record(row_number)
+            rejects.write(RejectedRow(row_number, reason, column, record).as_line())
 
 
 def _first_columns(hits: dict[str, dict[int, list[Hit]]]) -> dict[int, str]:

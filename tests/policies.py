@@ -99,6 +99,7 @@ KMS_ACTIONS = frozenset(operations("kms") | {"kms:ReEncryptFrom", "kms:ReEncrypt
 DYNAMODB_ACTIONS = frozenset(
     operations("dynamodb")
     | {f"dynamodb:PartiQL{verb}" for verb in ("Delete", "Insert", "Select", "Update")}
+    | {"dynamodb:ConditionCheckItem"}
 )
 # What touches plaintext, or lets somebody else touch it.
 KMS_CRYPTOGRAPHY = frozenset(

@@ -21,6 +21,7 @@ PSEUDO_PARAMETERS = {
     "AWS::AccountId": ACCOUNT,
     "AWS::Partition": "aws",
     "AWS::Region": REGION,
+    "AWS::StackId": f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/pantok-test/1",
     "AWS::StackName": "pantok-test",
     "AWS::URLSuffix": "amazonaws.com",
 }

@@ -225,6 +225,7 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
     ],
     access.check_roles_are_assumed_by_those_meant_alone: [
         ("the account assumes the worker", edit("WorkerRole", "", Principal=ACCOUNT_ROOT)),
+        ("repair without a second factor", edit("RepairRole", "", Condition=REMOVED)),
         ("rotation without a second factor", edit("KeyRotationRole", "", Condition=REMOVED)),
         ("another service detokenizes", edit("DetokenizeRole", "", Principal={"Service": "ec2"})),
         (
@@ -642,6 +643,7 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
             edit(
                 "QuarantineBucketPolicy",
                 "ReadByTheWorkerAlone",
+                NotResource=REMOVED,
                 Resource={"Fn::Sub": "${QuarantineBucket.Arn}/incoming/*"},
             ),
         ),
@@ -658,6 +660,17 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
         (
             "by all but some",
             edit("QuarantineBucketPolicy", "ReadByTheWorkerAlone", Principal=WORKER),
+        ),
+        (
+            "by setup",
+            attach("KeySetupRole", Action="s3:Get*", Resource=QUARANTINE_OBJECTS),
+        ),
+    ],
+    buckets.check_rejects_are_read_by_the_worker_and_for_repair_alone: [
+        ("by anybody", remove("QuarantineBucketPolicy", "RejectsReadForRepairToo")),
+        (
+            "in old versions",
+            edit("QuarantineBucketPolicy", "RejectsReadForRepairToo", Action="s3:GetObject"),
         ),
         (
             "by setup",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,8 @@ KEPT_FOR = timedelta(days=400)  # PCI DSS v4.0.1, 10.5.1 asks for twelve months 
 
 _UNDECIDED = "attribute_not_exists(#decision)"
 _STARTED_AND_UNDECIDED = f"attribute_exists(job_id) AND {_UNDECIDED}"
+_CLAIM = "SET #owner = :job, #expires_at = :expires_at"
+_FAILED = f"#status = :failed AND {_UNDECIDED}"
 _NAMES = {
     name: name.removeprefix("#")
     for name in (
@@ -121,24 +123,32 @@ class DynamoDBLedger:
             raise TransientError("chunk_unresolved", "the ledger does not show the chunk")
         return stands
 
-    def claim_content(self, content_id: str, job_id: str) -> str:
-        """The job that this content belongs to: the first that claims it and does not fail."""
-        values = {":job": {"S": job_id}, ":expires_at": _expiry(datetime.now(UTC))}
-        claim = "SET #owner = :job, #expires_at = :expires_at"
-        item_id = f"content/{content_id}"
-        unclaimed = "attribute_not_exists(#owner) OR #owner = :job"
-        if self._update(item_id, claim, values, unclaimed) is not None:
-            return job_id
-        owner = str(self._get(item_id)["owner"]["S"])
-        if self._get(owner).get("status", {}).get("S") != "failed":
-            return owner
-        values = {**values, ":earlier": {"S": owner}}
-        taken_over = self._update(item_id, claim, values, "#owner = :earlier")
-        return job_id if taken_over is not None else str(self._get(item_id)["owner"]["S"])
+    def claim(self, name: str, job_id: str) -> str:
+        """The job that what is named so belongs to: the first that claims it and does not fail.
 
-    def decide(self, job_id: str, decision: Decision) -> Decision:
+        It is taken from a failed job only as long as that one is undecided: `decide` looks at the
+        owner in the same transaction, so one of two jobs gets through at most.
+        """
+        values = {":job": {"S": job_id}, ":expires_at": _expiry(datetime.now(UTC))}
+        unclaimed = "attribute_not_exists(#owner) OR #owner = :job"
+        if self._update(name, _CLAIM, values, unclaimed) is not None:
+            return job_id
+        owner = self.owner(name) or ""
+        values = {**values, ":earlier": {"S": owner}}
+        self._transact(
+            {"Update": self._request(name, _CLAIM, values, "#owner = :earlier")},
+            {"ConditionCheck": self._check(owner, _FAILED, {":failed": {"S": "failed"}})},
+        )
+        return self.owner(name) or ""
+
+    def owner(self, name: str) -> str | None:
+        """The job that what is named so belongs to; None if nobody claimed it."""
+        item = self._get(name)
+        return str(item["owner"]["S"]) if item else None
+
+    def decide(self, job_id: str, decision: Decision, held: Sequence[str] = ()) -> Decision:
         """The first decision stands; after a lost reply, that is our own."""
-        item = self._update(
+        request = self._request(
             job_id,
             "SET #decision = :decision, #status = :status, #rows_read = :rows_read, "
             "#updated_at = :now",
@@ -150,9 +160,14 @@ class DynamoDBLedger:
             },
             _STARTED_AND_UNDECIDED,
         )
-        standing = _state(item if item is not None else self._get(job_id)).decision
+        checks = [self._check(name, "#owner = :job", {":job": {"S": job_id}}) for name in held]
+        has_decided = self._transact(
+            {"Update": request}, *({"ConditionCheck": check} for check in checks)
+        )
+        standing = _state(self._get(job_id)).decision
         if standing is None:
-            raise TransientError("decision_unresolved", "the ledger does not show the decision")
+            reason = "decision_unresolved" if has_decided or not held else "claim_lost"
+            raise TransientError(reason, "the ledger does not show the decision")
         return standing
 
     def commit(self, job_id: str) -> None:
@@ -191,28 +206,45 @@ class DynamoDBLedger:
                 yield from (_plain(item) for item in page["Items"] if "attempts" in item)
 
     def _update(
-        self, job_id: str, expression: str, values: Mapping[str, Any], condition: str
+        self, item_id: str, expression: str, values: Mapping[str, Any], condition: str
     ) -> Mapping[str, Any] | None:
         """The item after the update; None when the condition did not hold."""
-        names = {
-            short: name for short, name in _NAMES.items() if short in f"{expression} {condition}"
-        }
+        request = self._request(item_id, expression, values, condition)
         with translated("dynamodb:UpdateItem"):
             try:
-                response = self._client.update_item(
-                    TableName=self._table,
-                    Key={"job_id": {"S": job_id}},
-                    UpdateExpression=expression,
-                    ConditionExpression=condition,
-                    ExpressionAttributeNames=names,
-                    ExpressionAttributeValues=dict(values),
-                    ReturnValues="ALL_NEW",
-                )
+                response = self._client.update_item(**request, ReturnValues="ALL_NEW")
             except ClientError as error:
                 if error_code(error) == "ConditionalCheckFailedException":
                     return None
                 raise
         return response["Attributes"]
+
+    def _request(
+        self, item_id: str, expression: str, values: Mapping[str, Any], condition: str
+    ) -> Any:
+        check = self._check(item_id, f"{condition}", values)
+        names = _names_in(f"{expression} {condition}")
+        return {**check, "UpdateExpression": expression, "ExpressionAttributeNames": names}
+
+    def _check(self, item_id: str, condition: str, values: Mapping[str, Any]) -> Any:
+        return {
+            "TableName": self._table,
+            "Key": {"job_id": {"S": item_id}},
+            "ConditionExpression": condition,
+            "ExpressionAttributeNames": _names_in(condition),
+            "ExpressionAttributeValues": dict(values),
+        }
+
+    def _transact(self, *items: Any) -> bool:
+        """All of it or nothing; whether the conditions held."""
+        with translated("dynamodb:TransactWriteItems"):
+            try:
+                self._client.transact_write_items(TransactItems=items)
+            except ClientError as error:
+                if _is_refused(error):
+                    return False
+                raise
+        return True
 
     def _get(self, job_id: str) -> Mapping[str, Any]:
         with translated("dynamodb:GetItem"):
@@ -220,6 +252,16 @@ class DynamoDBLedger:
                 TableName=self._table, Key={"job_id": {"S": job_id}}, ConsistentRead=True
             )
         return response.get("Item", {})
+
+
+def _names_in(expression: str) -> dict[str, str]:
+    return {short: name for short, name in _NAMES.items() if short in expression}
+
+
+def _is_refused(error: ClientError) -> bool:
+    """Whether a condition of a transaction did not hold; a conflict with another one passes."""
+    reasons: Any = error.response.get("CancellationReasons", [])
+    return any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons)
 
 
 def _chunk_id(job_id: str, name: str) -> str:

@@ -44,15 +44,22 @@ class S3Quarantine:
             self._bucket, key, version_id, head["ContentLength"], head["LastModified"]
         )
 
-    @contextmanager
-    def open(self, source: SourceObject) -> Iterator[BinaryIO]:
+    def open(self, source: SourceObject) -> AbstractContextManager[BinaryIO]:
         """The bytes of that version, as a stream."""
+        return self._open(source.key, source.version_id)
+
+    def open_rejected(self, uri: str) -> AbstractContextManager[BinaryIO]:
+        """A finished rejects file."""
+        return self._open(_key(uri), None)
+
+    @contextmanager
+    def _open(self, key: str, version_id: str | None) -> Iterator[BinaryIO]:
         with _gone_is_missing("s3:GetObject"):
             stream = smart_open.s3.open(
-                source.bucket,
-                source.key,
+                self._bucket,
+                key,
                 "rb",
-                version_id=source.version_id,
+                version_id=version_id,
                 buffer_size=READ_BUFFER_BYTES,
                 client=self._client,
             )

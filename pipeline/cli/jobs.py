@@ -10,14 +10,16 @@ import typer
 from pipeline.cli.output import (
     JsonFlag,
     StackOption,
+    facts,
     messages,
     print_json,
     receipt_facts,
+    rows_in_words,
     screen,
     table,
 )
+from pipeline.cli.rejects import history, in_all
 from pipeline.cli.session import Deployment, deployment
-from pipeline.errors import PermanentError
 
 WATCH_SECONDS = 1.0
 SHOWN_JOBS = 50
@@ -48,14 +50,15 @@ def jobs(
 
 
 def receipt(job: str, as_json: JsonFlag = False, stack: StackOption = None) -> None:
-    """Prints the receipt of a job."""
-    found = deployment(stack).tokenized.get_receipt(job)
-    if found is None:
-        raise PermanentError("no_receipt", f"{job} has none (yet): see `pantok jobs`")
+    """Prints the receipt of a job, and what it comes to with the repairs of its rejected rows."""
+    receipts = history(deployment(stack), job)
+    repairs, total = [each["job_id"] for each in receipts[1:]], in_all(receipts)
     if as_json:
-        print_json(found)
-    else:
-        receipt_facts(found)
+        print_json({**receipts[0], "repairs": repairs, "in_all": total})
+        return
+    receipt_facts(receipts[0])
+    if repairs:
+        facts("with its repairs", {"repairs": "\n".join(repairs), "rows": rows_in_words(total)})
 
 
 def _newest(target: Deployment, limit: int) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from pipeline import __version__
-from pipeline.cli import demo, dlq, generate, jobs, layouts, local, query, scan, uploads
+from pipeline.cli import demo, dlq, generate, jobs, layouts, local, query, rejects, scan, uploads
 from pipeline.cli.output import examples, say
 from pipeline.errors import LayoutError, PantokError
 from pipeline.local import LocalStackError
@@ -47,6 +47,7 @@ app.command(epilog=scan.EXAMPLES)(scan.scan)
 app.command(epilog=generate.EXAMPLES)(generate.generate)
 app.command(epilog=examples("pantok demo", "pantok demo --keep"))(demo.demo)
 app.add_typer(dlq.app, name="dlq")
+app.add_typer(rejects.app, name="rejects")
 app.add_typer(layouts.app, name="layouts")
 app.add_typer(local.app, name="local")
 

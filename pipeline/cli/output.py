@@ -118,12 +118,25 @@ def receipt_facts(receipt: Mapping[str, Any]) -> None:
     facts(f"receipt {receipt['job_id']}", _receipt_pairs(receipt))
 
 
+def rows_in_words(counts: Mapping[str, Any]) -> str:
+    """How rows add up."""
+    return (
+        f"{counts['rows_read']:,} read = {counts['rows_written']:,} written "
+        f"+ {counts['rows_rejected']:,} rejected"
+    )
+
+
 def _receipt_pairs(receipt: Mapping[str, Any]) -> dict[str, object]:
     source, columns = receipt["source"], receipt["columns"]
     pairs: dict[str, object] = {
         "status": receipt["status"],
         "file": source["uri"],
         "layout": receipt["layout"],
+    }
+    pairs |= {
+        name.replace("_", " "): receipt[name]
+        for name in ("duplicate_of", "repair_of")
+        if receipt[name]
     }
     if receipt["status"] == "failed":
         return pairs | {"reason": receipt["reason"], "detail": receipt.get("detail")}
@@ -134,8 +147,7 @@ def _receipt_pairs(receipt: Mapping[str, Any]) -> dict[str, object]:
     }
     rejects = receipt["rejects_by_reason"]
     return pairs | {
-        "rows": f"{receipt['rows_read']:,} read = {receipt['rows_written']:,} written "
-        f"+ {receipt['rows_rejected']:,} rejected",
+        "rows": rows_in_words(receipt),
         "rejected for": ", ".join(f"{reason} {count:,}" for reason, count in rejects.items()),
         "cards": f"{receipt['pans_distinct']:,} distinct: {receipt['tokens_new']:,} new tokens, "
         f"{receipt['tokens_reused']:,} known",

@@ -12,7 +12,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from pipeline.aws.dynamodb_ledger import DynamoDBLedger
-from pipeline.aws.s3_objects import S3Tokenized
+from pipeline.aws.s3_objects import S3Quarantine, S3Tokenized
 from pipeline.aws.sqs_queue import SQSDeadLetterOffice
 from pipeline.errors import PermanentError
 from pipeline.local import default_state_dir, find
@@ -42,6 +42,11 @@ class Deployment:
         """Parts and receipts."""
         buckets = self.outputs["TokenizedBucket"], self.outputs["QuarantineBucket"]
         return S3Tokenized(self.client("s3"), *buckets)
+
+    @cached_property
+    def quarantine(self) -> S3Quarantine:
+        """Uploads and rejected rows."""
+        return S3Quarantine(self.client("s3"), self.outputs["QuarantineBucket"])
 
     @cached_property
     def dead_letters(self) -> SQSDeadLetterOffice:

@@ -93,7 +93,12 @@ def put_file(
 ) -> Upload:
     """Uploads a file; raises `PermanentError` when its name holds a PAN."""
     folder = f"{INTAKE_PREFIX}{layout}/" if layout else INTAKE_PREFIX
-    key, bucket = folder + file.name, target.outputs["QuarantineBucket"]
+    return put_object(target, file, folder + file.name, sent)
+
+
+def put_object(target: Deployment, file: Path, key: str, sent: Callable[[int], None]) -> Upload:
+    """Uploads a file under that key; raises `PermanentError` when it holds a PAN."""
+    bucket = target.outputs["QuarantineBucket"]
     layout_name_of(key)
     client = target.client("s3")
     versions: list[str] = []

@@ -17,6 +17,8 @@ SQS_REQUEST = 0.40 / 1e6
 LAMBDA_GB_SECOND = 0.0000133334  # arm64
 LAMBDA_REQUEST = 0.20 / 1e6
 
+TRANSACTION_WRITES = 4  # of the ledger: two items at most, each written twice
+
 _S3_READS = frozenset({"GetObject", "HeadObject", "GetObjectTagging"})
 _S3_FREE = frozenset({"DeleteObject", "DeleteObjects", "AbortMultipartUpload"})
 _LEDGER_WRITES = frozenset({"UpdateItem", "PutItem"})
@@ -37,6 +39,7 @@ def estimated_cost_usd(
     """
     dynamodb = calls.get("dynamodb", {})
     ledger_writes = sum(count for name, count in dynamodb.items() if name in _LEDGER_WRITES)
+    ledger_writes += dynamodb.get("TransactWriteItems", 0) * TRANSACTION_WRITES
     ledger_reads = dynamodb.get("GetItem", 0)
     total = (
         (items_written + ledger_writes) * DYNAMODB_WRITE_UNIT

@@ -86,6 +86,7 @@ class JobFacts:
     source: SourceObject | None
     source_sha256: str | None
     duplicate_of: str | None
+    repair_of: str | None
     started_at: str
     finished_at: str
     seconds: float
@@ -130,6 +131,7 @@ def _receipt(facts: JobFacts, tally: Tally, reason: str | None, detail: str) -> 
             "size_bytes": facts.source.size_bytes if facts.source else None,
         },
         "duplicate_of": facts.duplicate_of,
+        "repair_of": facts.repair_of,
         "rows_read": tally.rows_read,
         "rows_written": tally.rows_written,
         "rows_rejected": tally.rows_rejected,

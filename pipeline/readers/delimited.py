@@ -77,6 +77,16 @@ def read_delimited(
         reader.finish()
 
 
+def is_one_record(record: bytes, dialect: Format) -> bool:
+    """Whether the bytes, without a line end behind them, are one record of such a file."""
+    if not record.strip(b"\r\n"):
+        return False
+    grammar = _quoted_grammar(dialect) if dialect.embedded_newlines else None
+    if grammar is None:
+        return not _LINE_END.search(record)
+    return grammar.one_record_end(record, 0) == len(record)
+
+
 def _grammar(dialect: Format) -> LineGrammar | QuotedGrammar:
     return _quoted_grammar(dialect) if dialect.embedded_newlines else LineGrammar()
 

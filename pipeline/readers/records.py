@@ -16,6 +16,7 @@ class MalformedRow:
 
     row_number: int
     reason: str
+    column: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,7 +146,7 @@ def test_a_decision_whose_reply_was_lost_is_our_own(dynamodb: Any, local_stack: 
     network, job_id = Network(dynamodb), f"job_{os.urandom(6).hex()}"
     ledger = DynamoDBLedger(dynamodb, local_stack.outputs["JobsTable"])
     ledger.start(job_id, {"uri": "s3://q/a", "layout": "x"}, A_MOMENT)
-    network.script("UpdateItem", lost, lost)
+    network.script("TransactWriteItems", lost, lost)
     ours = Decision("ours", {"rows_read": 1})
     assert ledger.decide(job_id, ours) == ours
     network.script("UpdateItem", lost, lost)
@@ -356,7 +356,11 @@ DYNAMODB_CALLS: list[Call] = [
     ("UpdateItem", lambda c: DynamoDBLedger(c, "t").start("job", FACTS, A_MOMENT)),
     ("UpdateItem", lambda c: DynamoDBLedger(c, "t").progress("job", 1)),
     ("UpdateItem", lambda c: DynamoDBLedger(c, "t").note_trouble("job", "x")),
-    ("UpdateItem", lambda c: DynamoDBLedger(c, "t").decide("job", Decision("a", {"rows_read": 1}))),
+    ("UpdateItem", lambda c: DynamoDBLedger(c, "t").claim("content/x", "job")),
+    (
+        "TransactWriteItems",
+        lambda c: DynamoDBLedger(c, "t").decide("job", Decision("a", {"rows_read": 1})),
+    ),
     ("UpdateItem", lambda c: DynamoDBLedger(c, "t").commit("job")),
     ("UpdateItem", lambda c: DynamoDBLedger(c, "t").fail("job", "x", "")),
 ]

@@ -97,8 +97,12 @@ OBJECT_CALLS = {
     "PutObject": 2,  # the part and the receipt
     "PutObjectTagging": 1,
 }
-JOB_CALLS = {"UpdateItem": 4}  # start, claim the content, decide, commit
-FIRST_JOB_CALLS = {"GetItem": 1}  # the wrapped fingerprint key
+JOB_CALLS = {
+    "UpdateItem": 3,  # start, claim the content, commit
+    "TransactWriteItems": 1,  # decide
+    "GetItem": 1,  # the decision that stands
+}
+FIRST_JOB_CALLS = {"GetItem": 2}  # the wrapped fingerprint key, beside that
 
 
 def _run(site: Site, session: CountedSession, upload: Upload) -> dict[str, dict[str, int]]:

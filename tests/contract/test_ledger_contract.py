@@ -237,16 +237,16 @@ def test_content_belongs_to_the_first_who_claims_it(book: Book, job_id: str) -> 
     for name in ("a", "b"):
         book.ledger.start(job_id + name, FACTS, A_MOMENT)
     for name in ("a", "b", "a", "b"):
-        assert book.ledger.claim_content(f"x/{job_id}", job_id + name) == f"{job_id}a"
+        assert book.ledger.claim(f"x/{job_id}", job_id + name) == f"{job_id}a"
 
 
 def test_content_of_a_failed_job_goes_to_the_next_who_claims_it(book: Book, job_id: str) -> None:
     for name in ("a", "b", "c"):
         book.ledger.start(job_id + name, FACTS, A_MOMENT)
-    book.ledger.claim_content(f"x/{job_id}", f"{job_id}a")
+    book.ledger.claim(f"x/{job_id}", f"{job_id}a")
     book.ledger.fail(f"{job_id}a", "throttled", "")
     for name in ("b", "a", "c"):
-        assert book.ledger.claim_content(f"x/{job_id}", job_id + name) == f"{job_id}b"
+        assert book.ledger.claim(f"x/{job_id}", job_id + name) == f"{job_id}b"
 
 
 def test_content_of_a_job_that_failed_and_was_started_again_stays_its_own(
@@ -254,15 +254,56 @@ def test_content_of_a_job_that_failed_and_was_started_again_stays_its_own(
 ) -> None:
     for name in ("a", "b"):
         book.ledger.start(job_id + name, FACTS, A_MOMENT)
-    book.ledger.claim_content(f"x/{job_id}", f"{job_id}a")
+    book.ledger.claim(f"x/{job_id}", f"{job_id}a")
     book.ledger.fail(f"{job_id}a", "throttled", "")
     book.ledger.start(f"{job_id}a", FACTS, A_MOMENT)
-    assert book.ledger.claim_content(f"x/{job_id}", f"{job_id}b") == f"{job_id}a"
+    assert book.ledger.claim(f"x/{job_id}", f"{job_id}b") == f"{job_id}a"
+
+
+def test_a_job_that_holds_its_claims_decides(book: Book, job_id: str) -> None:
+    book.ledger.start(job_id, FACTS, A_MOMENT)
+    names = [f"x/{job_id}", f"y/{job_id}"]
+    for name in names:
+        book.ledger.claim(name, job_id)
+    assert book.ledger.decide(job_id, _decision("first"), names) == _decision("first")
+    assert book.ledger.decide(job_id, _decision("second"), names) == _decision("first")
+
+
+def test_a_job_whose_claim_was_taken_over_does_not_decide(book: Book, job_id: str) -> None:
+    for name in ("a", "b"):
+        book.ledger.start(job_id + name, FACTS, A_MOMENT)
+    claim = f"x/{job_id}"
+    book.ledger.claim(claim, f"{job_id}a")
+    book.ledger.fail(f"{job_id}a", "throttled", "")
+    book.ledger.claim(claim, f"{job_id}b")
+    book.ledger.start(f"{job_id}a", FACTS, A_MOMENT)
+    with pytest.raises(TransientError, match="claim_lost"):
+        book.ledger.decide(f"{job_id}a", _decision(), [claim])
+    assert book.ledger.decide(f"{job_id}b", _decision(), [claim]) == _decision()
+
+
+def test_a_claim_is_not_taken_from_a_job_that_decided_after_it_failed(
+    book: Book, job_id: str
+) -> None:
+    for name in ("a", "b"):
+        book.ledger.start(job_id + name, FACTS, A_MOMENT)
+    claim = f"x/{job_id}"
+    book.ledger.claim(claim, f"{job_id}a")
+    book.ledger.fail(f"{job_id}a", "throttled", "")
+    book.ledger.decide(f"{job_id}a", _decision(), [claim])
+    assert book.ledger.claim(claim, f"{job_id}b") == f"{job_id}a"
+
+
+def test_nobody_owns_what_nobody_claimed(local_stack: LocalStack, job_id: str) -> None:
+    ledger = DynamoDBLedger(local_stack.client("dynamodb"), local_stack.outputs["JobsTable"])
+    assert ledger.owner(f"x/{job_id}") is None
+    ledger.claim(f"x/{job_id}", job_id)
+    assert ledger.owner(f"x/{job_id}") == job_id
 
 
 def test_only_jobs_are_listed(local_stack: LocalStack, job_id: str) -> None:
     ledger = DynamoDBLedger(local_stack.client("dynamodb"), local_stack.outputs["JobsTable"])
     ledger.start(job_id, FACTS, A_MOMENT)
     ledger.record_chunk(job_id, "00000", _chunk("first"))
-    ledger.claim_content(f"x/{job_id}", job_id)
+    ledger.claim(f"x/{job_id}", job_id)
     assert [job["job_id"] for job in ledger.jobs() if job_id in str(job)] == [job_id]

@@ -198,6 +198,17 @@ def test_rejected_rows_are_where_their_uri_says_once_they_are_complete(stores: S
         sink.write(b"row")
         assert stores.content(uri) is None
     assert stores.content(uri) == b"row"
+    with stores.quarantine.open_rejected(uri) as source:
+        assert source.read() == b"row"
+
+
+def test_rejected_rows_that_are_not_kept_any_more_are_missing(stores: Stores) -> None:
+    uri = stores.quarantine.rejects_uri("job", "attempt")
+    with (
+        pytest.raises(PermanentError, match="source_missing"),
+        stores.quarantine.open_rejected(uri) as source,
+    ):
+        source.read()
 
 
 def test_digests_are_kept_between_the_chunks_of_a_job(stores: Stores) -> None:

@@ -27,6 +27,9 @@ COMMANDS = [
     ["dlq", "list"],
     ["dlq", "show"],
     ["dlq", "replay"],
+    ["rejects", "list"],
+    ["rejects", "export"],
+    ["rejects", "replay"],
     ["layouts", "list"],
     ["layouts", "add"],
     ["local", "up"],
@@ -82,7 +85,8 @@ def test_upload_with_wait_prints_one_receipt_as_json_and_nothing_else(
     receipt = json.loads(done.stdout)
     assert done.returncode == 0
     assert receipt["rows_read"] == 80
-    assert operator.pantok_json("receipt", receipt["job_id"]) == receipt
+    shown = operator.pantok_json("receipt", receipt["job_id"])
+    assert {name: shown[name] for name in receipt} == receipt
     assert receipt["job_id"] in [job["job_id"] for job in operator.pantok_json("jobs")]
 
 
@@ -126,7 +130,10 @@ def test_query_counts_the_tokenized_rows(operator: Operator, sample_data: Path) 
     assert counted[0]["n"] % 1000 == 0
 
 
-def test_a_query_that_is_not_sql_is_an_error_for_people(operator: Operator) -> None:
+def test_a_query_that_is_not_sql_is_an_error_for_people(
+    operator: Operator, sample_data: Path
+) -> None:
+    operator.tokenize(sample_data / "card_present.csv", "card-present")
     done = operator.pantok("query", "SELEKT")
     assert done.returncode == 1
     assert "invalid_query" in done.stderr
@@ -191,6 +198,43 @@ def test_a_dry_run_says_what_would_be_replayed_and_the_count_of_attempts_is_kept
 @pytest.mark.parametrize("age", ["soon", "7", "-1d", "1y", "1" * 9 + "s"])
 def test_an_age_that_is_none_is_wrong_usage(age: str, tmp_path: Path) -> None:
     assert _without_stack(tmp_path, "dlq", "list", "--older-than", age).returncode == 2
+
+
+def test_rejected_rows_are_exported_repaired_and_replayed_and_all_adds_up(
+    operator: Operator, sample_data: Path, tmp_path: Path
+) -> None:
+    job = operator.tokenize(sample_data / "every_reject.csv", "every-reject")
+    listed = operator.pantok_json("rejects", "list", job["job_id"])
+    assert {each["reason"]: each["rows"] for each in listed["rejects"]} == job["rejects_by_reason"]
+
+    exported = tmp_path / "repair.jsonl"
+    done = operator.pantok("rejects", "export", job["job_id"], "-o", str(exported))
+    assert (done.returncode, done.stdout) == (0, "")
+    assert exported.stat().st_mode & 0o077 == 0
+    assert (
+        "file_exists"
+        in operator.pantok("rejects", "export", job["job_id"], "-o", str(exported)).stderr
+    )
+    columns, *rows = map(json.loads, exported.read_text().splitlines())
+    assert len(rows) == job["rows_rejected"]
+    good = operator.read(job["source"]["uri"]).splitlines()[1].decode()
+    mended = [{**row, "record": good} for row in rows if row["reason"] == "pan_masked"]
+    exported.write_text("\n".join(map(json.dumps, [columns, *mended])))
+
+    options = ("rejects", "replay", job["job_id"], str(exported), "--wait")
+    repair = operator.pantok_json(*options)
+    assert repair["rows_written"] == len(mended) > 0
+    shown = operator.pantok_json("receipt", job["job_id"])
+    assert shown["repairs"] == [repair["job_id"]]
+    assert shown["in_all"] == {
+        "rows_read": job["rows_read"],
+        "rows_written": job["rows_written"] + len(mended),
+        "rows_rejected": job["rows_rejected"] - len(mended),
+    }
+    assert "with its repairs" in operator.pantok("receipt", job["job_id"]).stdout
+    again = operator.pantok(*options, "--json")
+    assert again.returncode == 1
+    assert json.loads(again.stdout)["reason"] == "unknown_row"
 
 
 def test_status_tells_that_the_stack_runs(operator: Operator) -> None:

@@ -148,7 +148,7 @@ def test_rejected_rows_are_in_quarantine_with_their_reasons(
     rejects = [
         json.loads(line)
         for body in operator.objects("QuarantineBucket", "rejects/").values()
-        for line in gzip.decompress(body).splitlines()
+        for line in gzip.decompress(body).splitlines()[1:]
     ]
 
     reasons = {each["reason"] for each in rejects}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,14 +62,18 @@ class Reference:
             job.has_chunks = True
         return self.chunks.setdefault((job_id, name), document)
 
-    def claim_content(self, content_id: str, job_id: str) -> str:
-        owner = self.owners.setdefault(content_id, job_id)
+    def claim_for_job(self, name: str, job_id: str) -> str:
+        owner = self.owners.setdefault(name, job_id)
         if owner != job_id and owner in self.jobs and self.jobs[owner].status == "failed":
-            self.owners[content_id] = job_id
-        return self.owners[content_id]
+            self.owners[name] = job_id
+        return self.owners[name]
 
-    def decide(self, job_id: str, decision: str, rows_read: int) -> str | None:
-        if job := self.open_job(job_id):
+    def decide(
+        self, job_id: str, decision: str, rows_read: int, held: Sequence[str] = ()
+    ) -> str | None:
+        """None when nothing is decided, be it that the job does not hold a claim."""
+        holds_all = all(self.owners.get(name) == job_id for name in held)
+        if (job := self.open_job(job_id)) and holds_all:
             job.decision, job.status, job.rows_read = decision, "publishing", rows_read
         return self.jobs[job_id].decision if job_id in self.jobs else None
 

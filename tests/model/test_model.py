@@ -168,17 +168,18 @@ class Comparison(RuleBasedStateMachine):
         found = self.subject.ledger.recorded_chunk(self.id(name), chunk)
         assert found == self.model.chunks.get((name, chunk))
 
-    @rule(content=NAMES, name=NAMES)
-    def claim_content(self, content: str, name: str) -> None:
-        owner = self.subject.ledger.claim_content(self.id(content), self.id(name))
-        assert owner == self.id(self.model.claim_content(content, name))
+    @rule(claimed=NAMES, name=NAMES)
+    def claim_for_job(self, claimed: str, name: str) -> None:
+        owner = self.subject.ledger.claim(f"claim/{self.id(claimed)}", self.id(name))
+        assert owner == self.id(self.model.claim_for_job(claimed, name))
 
-    @rule(name=NAMES, decision=NAMES, rows=ROWS)
-    def decide(self, name: str, decision: str, rows: int) -> None:
+    @rule(name=NAMES, decision=NAMES, rows=ROWS, held=st.lists(NAMES, max_size=2, unique=True))
+    def decide(self, name: str, decision: str, rows: int, held: list[str]) -> None:
         ours = Decision(decision, {"rows_read": rows}, (("from", "to"),))
-        expected = self.model.decide(name, decision, rows)
+        expected = self.model.decide(name, decision, rows, held)
+        claims = [f"claim/{self.id(each)}" for each in held]
         try:
-            stands = self.subject.ledger.decide(self.id(name), ours)
+            stands = self.subject.ledger.decide(self.id(name), ours, claims)
         except TransientError:
             assert expected is None
         else:

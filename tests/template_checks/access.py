@@ -39,7 +39,8 @@ TABLE_ACCESS = {
     ("WorkerRole", "VaultTable"): {"PartiQLInsert"},
     ("WorkerRole", "FingerprintsTable"): {"PartiQLInsert", "BatchGetItem", "GetItem"},
     ("WorkerRole", "DataKeysTable"): {"PartiQLInsert", "GetItem"},
-    ("WorkerRole", "JobsTable"): {"GetItem", "UpdateItem"},
+    ("WorkerRole", "JobsTable"): {"ConditionCheckItem", "GetItem", "UpdateItem"},
+    ("RepairRole", "JobsTable"): {"GetItem"},
     ("KeySetupRole", "DataKeysTable"): {"PartiQLInsert"},
     ("DetokenizeRole", "VaultTable"): {"BatchGetItem", "GetItem"},
     ("DetokenizeRole", "DataKeysTable"): {"GetItem"},
@@ -52,6 +53,9 @@ KEY_ACCESS = {
     ("WorkerRole", "TokenizedKey"): {"Decrypt", "GenerateDataKey"},
     ("WorkerRole", "QueueKey"): {"Decrypt", "GenerateDataKey"},
     ("WorkerRole", "TablesKey"): {"Decrypt"},
+    ("RepairRole", "QuarantineKey"): {"Decrypt", "GenerateDataKey"},
+    ("RepairRole", "TokenizedKey"): {"Decrypt"},
+    ("RepairRole", "TablesKey"): {"Decrypt"},
     ("KeySetupRole", "FingerprintKey"): {"GenerateDataKeyWithoutPlaintext"},
     ("KeySetupRole", "TablesKey"): {"Decrypt"},
     ("DetokenizeRole", "VaultKey"): {"Decrypt"},
@@ -66,7 +70,10 @@ OBJECT_ACCESS = {
         *("PutObjectTagging", "PutObjectVersionTagging"),
     },
     ("WorkerRole", "QuarantineBucket", "layouts/acquirer.toml"): {"GetObject", "GetObjectVersion"},
-    ("WorkerRole", "QuarantineBucket", "rejects/job/part"): WRITING,
+    ("WorkerRole", "QuarantineBucket", "rejects/job/part"): {"GetObject", *WRITING},
+    ("RepairRole", "QuarantineBucket", "rejects/job/part"): {"GetObject"},
+    ("RepairRole", "QuarantineBucket", "incoming/auto/file"): {"PutObject"},
+    ("RepairRole", "TokenizedBucket", "receipts/job.json"): {"GetObject"},
     ("WorkerRole", "TokenizedBucket", "data/layout=auto/part"): {"GetObject", *WRITING},
     ("WorkerRole", "TokenizedBucket", "receipts/job.json"): {"GetObject", *WRITING},
     ("WorkerRole", "QuarantineBucket", "staging/job/part"): {
@@ -156,7 +163,7 @@ def check_roles_are_assumed_by_those_meant_alone(template: Template) -> list[str
     findings = []
     for role, properties in template.of_type("AWS::IAM::Role").items():
         for statement in statements(properties["AssumeRolePolicyDocument"]):
-            if role == "KeyRotationRole":
+            if role in ("KeyRotationRole", "RepairRole"):
                 expected = {f"arn:aws:iam::{ACCOUNT}:root"}
                 if condition_values(statement, "Bool", "aws:MultiFactorAuthPresent") != ["true"]:
                     findings.append(f"{role}: no second factor")

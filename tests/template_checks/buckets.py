@@ -19,7 +19,7 @@ from tests.template import ACCOUNT, UPLOADER_ARN, Template
 from tests.template_checks.access import identity_statements
 
 LOG_BUCKET = "AccessLogBucket"
-NOT_THE_WORKER = ("ArnNotEquals", "aws:PrincipalArn")
+NOT_THESE = ("ArnNotEquals", "aws:PrincipalArn")
 
 
 def bucket_policy(template: Template, bucket: str) -> list[Statement]:
@@ -167,11 +167,12 @@ def check_uploaders_put_into_the_intake_alone(template: Template) -> list[str]:
     ]
 
 
-def worker_alone(template: Template, actions: frozenset[str]) -> list[str]:
-    """The actions that the quarantine bucket does not deny to everybody but the worker."""
-    anywhere = f"{template.arn('QuarantineBucket')}/any/object"
-    operator, condition_key = NOT_THE_WORKER
-    worker = {operator: {condition_key: template.arn("WorkerRole")}}
+def undenied(template: Template, actions: frozenset[str], key: str, *but: str) -> list[str]:
+    """The actions on an object that the quarantine bucket does not deny to all but these roles."""
+    anywhere = f"{template.arn('QuarantineBucket')}/{key}"
+    operator, condition_key = NOT_THESE
+    arns: str | list[str] = [template.arn(role) for role in but]
+    worker = {operator: {condition_key: arns[0] if len(but) == 1 else arns}}
     denials = [
         statement
         for statement in bucket_policy(template, "QuarantineBucket")
@@ -187,17 +188,38 @@ def worker_alone(template: Template, actions: frozenset[str]) -> list[str]:
 
 
 def check_quarantine_is_read_by_the_worker_alone(template: Template) -> list[str]:
-    findings = [f"others may {action}" for action in worker_alone(template, S3_READS)]
+    keys = ("incoming/file", "layouts/file", "staging/file", "any/object")
+    findings = [
+        f"others may {action} {key}"
+        for key in keys
+        for action in undenied(template, S3_READS, key, "WorkerRole")
+    ]
     for role in template.of_type("AWS::IAM::Role").keys() - {"WorkerRole"}:
         policy = identity_statements(template, role)
-        for key in ("incoming/file", "layouts/file", "rejects/file", "staging/file"):
+        for key in keys:
             arn = f"{template.arn('QuarantineBucket')}/{key}"
             findings += [f"{role} may {action}" for action in granted(policy, S3_READS, arn)]
     return findings
 
 
+def check_rejects_are_read_by_the_worker_and_for_repair_alone(template: Template) -> list[str]:
+    readers = ("WorkerRole", "RepairRole")
+    findings = [
+        f"others may {action}" for action in undenied(template, S3_READS, "rejects/file", *readers)
+    ]
+    arn = f"{template.arn('QuarantineBucket')}/rejects/file"
+    for role in template.of_type("AWS::IAM::Role").keys() - set(readers):
+        policy = identity_statements(template, role)
+        findings += [f"{role} may {action}" for action in granted(policy, S3_READS, arn)]
+    return findings
+
+
 def check_quarantine_is_tagged_by_the_worker_alone(template: Template) -> list[str]:
-    return [f"others may {action}" for action in worker_alone(template, S3_TAGGING)]
+    findings = []
+    for key in ("any/object", "rejects/file"):
+        left = undenied(template, S3_TAGGING, key, "WorkerRole")
+        findings += [f"others may {action} {key}" for action in left]
+    return findings
 
 
 def check_uploads_are_announced(template: Template) -> list[str]:

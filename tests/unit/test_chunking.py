@@ -87,7 +87,7 @@ class Scene:
         bodies = [
             gzip.decompress(self.world.quarantine.rejects[u]) for u in receipt["rejects_uris"]
         ]
-        return [json.loads(line)["row"] for text in bodies for line in text.splitlines()]
+        return [json.loads(line)["row"] for text in bodies for line in text.splitlines()[1:]]
 
     def get(self, tokens: Any) -> Any:
         return self.world.vault.rows

@@ -30,6 +30,7 @@ FACTS = JobFacts(
     source=SourceObject("q", "incoming/acme/a.csv", "v1", 1234, WHEN),
     source_sha256="ab" * 32,
     duplicate_of=None,
+    repair_of=None,
     started_at=iso_time(WHEN),
     finished_at=iso_time(WHEN + timedelta(seconds=1.5)),
     seconds=1.5,
@@ -89,7 +90,7 @@ def test_a_failed_receipt_says_why_and_publishes_nothing() -> None:
 
 
 def test_a_file_that_was_never_found_has_a_receipt() -> None:
-    facts = JobFacts("job_x", "acme", "s3://q/k", "v1", None, None, None, "then", "now", 0.0)
+    facts = JobFacts("job_x", "acme", "s3://q/k", "v1", None, None, None, None, "then", "now", 0.0)
     receipt = failed_receipt(facts, "source_missing", "")
     assert receipt["source"]["sha256"] is None
     assert receipt["source"]["size_bytes"] is None

@@ -2,40 +2,76 @@
 
 from __future__ import annotations
 
-import base64
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.rejects import reject_line
+from pipeline.core.rejects import MalformedLineError, RejectedRow, columns_line, parse_line
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 
 
 @given(
     row=st.integers(1, 2**40),
-    column=st.none() | st.text(st.characters(exclude_categories=["Cs"])),
-    record=st.binary() | st.text(st.characters(exclude_categories=["Cs"])).map(str.encode),
+    column=st.none() | TEXT,
+    record=st.binary() | TEXT.map(str.encode),
 )
 def test_a_rejected_row_is_one_line_and_can_be_restored(
     row: int, column: str | None, record: bytes
 ) -> None:
-    line = reject_line(row, "pan_empty", column, record)
+    rejected = RejectedRow(row, "pan_empty", column, record)
+    line = rejected.as_line()
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
-    document = json.loads(line)
-    assert (document["row"], document["reason"], document["column"]) == (row, "pan_empty", column)
-    if "record" in document:
-        assert "record_base64" not in document
-        assert document["record"].encode() == record
-    else:
-        assert base64.b64decode(document["record_base64"]) == record
+    assert parse_line(line) == rejected
+
+
+@given(columns=st.lists(TEXT))
+def test_columns_are_one_line_and_can_be_restored(columns: list[str]) -> None:
+    line = columns_line(columns)
+    assert line.count(b"\n") == 1
+    assert parse_line(line) == tuple(columns)
 
 
 def test_text_is_kept_as_text_and_other_bytes_as_base64() -> None:
-    assert json.loads(reject_line(1, "x", None, "ü,\x00\n".encode())) == {
+    text = RejectedRow(1, "x", None, "\u00fc,\x00\n".encode()).as_line()
+    assert json.loads(text) == {
         "row": 1,
         "reason": "x",
         "column": None,
-        "record": "ü,\x00\n",
+        "record": "\u00fc,\x00\n",
     }
-    assert json.loads(reject_line(1, "x", "c", b"\xff"))["record_base64"] == "/w=="
+    assert json.loads(RejectedRow(1, "x", "c", b"\xff").as_line())["record_base64"] == "/w=="
+
+
+@given(line=st.binary() | TEXT.map(str.encode))
+def test_any_line_is_understood_or_malformed(line: bytes) -> None:
+    try:
+        parse_line(line)
+    except MalformedLineError as error:
+        assert error.__suppress_context__ or error.__context__ is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"7",
+        b"null",
+        b"{}",
+        b'{"row": "1", "record": "x"}',
+        b'{"row": true, "record": "x"}',
+        b'{"row": 1}',
+        b'{"row": 1, "record": 7}',
+        b'{"row": 1, "record_base64": "\xc3\xbc"}',
+        b'{"row": 1, "record": "\\ud800"}',
+        b'{"row": 1, "record": "x", "reason": 7}',
+        b'{"columns": "a"}',
+        b'{"columns": [1]}',
+    ],
+)
+def test_what_is_no_row_is_malformed(line: bytes) -> None:
+    with pytest.raises(MalformedLineError):
+        parse_line(line)

@@ -55,7 +55,9 @@ class Bench:
 
     def rejects(self, receipt: Mapping[str, Any]) -> list[dict[str, Any]]:
         body = gzip.decompress(self.world.quarantine.rejects[receipt["rejects_uris"][0]])
-        return [json.loads(line) for line in body.splitlines()]
+        columns, *lines = [json.loads(line) for line in body.splitlines()]
+        assert set(columns) == {"columns"}
+        return lines
 
 
 def layout(*columns: str, options: str = "", name: str = "x", role: str = "") -> str:
