@@ -50,6 +50,7 @@ PROMISES = (
         (
             "tests/unit/test_tokenize.py",
             "tests/unit/test_chunking.py",
+            "tests/unit/test_repairs.py",
             "tests/unit/test_delimited",
             "tests/unit/test_control_totals.py",
             "tests/e2e/test_main_line.py",
@@ -92,6 +93,7 @@ PROMISES = (
             "tests/component/test_worker.py",
             "tests/unit/test_messages.py",
             "tests/faults/test_sweep",
+            "tests/faults/test_replay_of_dead_letters.py",
             "tests/contract/test_dead_letters_contract.py",
         ),
     ),

@@ -30,6 +30,17 @@ class Expected:
     rows_read: int
     reason: str | None = None  # why it fails; None if it is committed
     may_be_duplicate: bool = False  # then it may be refused for that
+    repairs: str | None = None  # the job whose rejected rows these are; one upload gets through
+
+    @property
+    def reasons(self) -> set[str | None]:
+        """Why it may fail."""
+        reasons = {self.reason}
+        if self.may_be_duplicate:
+            reasons.add("duplicate_content")
+        if self.repairs:
+            reasons.add("already_repaired")
+        return reasons
 
 
 @dataclass
@@ -142,9 +153,7 @@ def once_it_is_quiet(
             yield from _of_file(each, receipt)
             published |= {_key(output["uri"]) for output in receipt["outputs"]}
         else:
-            if receipt["reason"] != each.reason and not (
-                each.may_be_duplicate and receipt["reason"] == "duplicate_content"
-            ):
+            if receipt["reason"] not in each.reasons:
                 yield f"a file that failed: {receipt['reason']}"
             if each.upload.job_id not in buried:
                 yield "a failed file without a dead letter"
@@ -152,6 +161,7 @@ def once_it_is_quiet(
         each.reason is None for each in expected
     ):
         yield "all of the duplicates refused"
+    yield from _of_repairs(expected, receipts)
     visible = {key for key in view.objects if key.startswith("data/")}
     if visible != published:
         yield "a part that no receipt names"
@@ -165,6 +175,19 @@ def _of_file(each: Expected, receipt: Mapping[str, Any]) -> Iterator[str]:
         yield "rows lost or doubled between reading and writing"
     if receipt["pans_distinct"] != each.pans_distinct:
         yield "PANs lost or doubled"
+
+
+def _of_repairs(
+    expected: Sequence[Expected], receipts: Mapping[str, Mapping[str, Any]]
+) -> Iterator[str]:
+    """A job's rejected rows are repaired once, and both add up."""
+    for job_id in {each.repairs for each in expected if each.repairs}:
+        tried = [receipts.get(each.upload.job_id) for each in expected if each.repairs == job_id]
+        through = [each for each in tried if each and each["status"] == "committed"]
+        if len(through) != 1:
+            yield f"{len(through)} repairs went through"
+        elif through[0]["rows_read"] != receipts[job_id]["rows_rejected"]:
+            yield "a job and its repair that do not add up"
 
 
 def _of_tokens(

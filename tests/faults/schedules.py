@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import random
 import threading
@@ -16,6 +17,7 @@ from unittest import mock
 
 from botocore.awsrequest import AWSResponse
 
+from pipeline.core.jobs import repair_key
 from pipeline.handlers import work_queue
 from pipeline.model import Upload
 from pipeline.readers import registry
@@ -60,6 +62,7 @@ class File:
         return Expected(upload, written, len(set(self.pans)), rows, self.reason, may_be_duplicate)
 
 
+REPAIRED = (*synthetic_pans(1, seed=62), PANS[0])
 REJECTS = (",no card", "411111******1111,masked", "1,2,3")
 DAY = File("day.csv", "plain", PANS, REJECTS)
 AGAIN = File("again.csv", "plain", PANS, REJECTS)
@@ -80,6 +83,7 @@ LATE = File(
 class Scenario:
     files: tuple[File, ...]
     is_chunked: bool = False  # the time is up after each record batch
+    repairs: tuple[str, ...] = ()  # names of files that repair the first rows of the first file's
 
     def seconds_left(self) -> Callable[[], float]:
         return (lambda: 1.0) if self.is_chunked else (lambda: 900.0)
@@ -91,6 +95,7 @@ SCENARIOS = {
     "two files of the same cards": Scenario((DAY, SAME_CARDS)),
     "the same content twice": Scenario((ONCE, TWICE)),
     "a file that fails": Scenario((UNFAMILIAR,)),
+    "two repairs of one job": Scenario((DAY,), repairs=("one.jsonl", "other.jsonl")),
     "a PAN that shows late, in chunks": Scenario((LATE,), is_chunked=True),
 }
 
@@ -120,6 +125,19 @@ class Stage:
         self.violations: list[str] = []
         self._order = order
         self.announce()
+        if scenario.repairs:
+            self.drain()
+            self.expected += [self._repair(name) for name in scenario.repairs]
+            self.announce()
+
+    def _repair(self, name: str) -> Expected:
+        """Two of the first file's rejected rows repaired, and one left."""
+        file, job = self.scenario.files[0], self.expected[0].upload.job_id
+        first = len(file.pans) + 1
+        rows = [{"row": first + at, "record": f"{pan},"} for at, pan in enumerate(REPAIRED)]
+        body = "\n".join(map(json.dumps, rows)).encode()
+        upload = self.cloud.upload(repair_key(file.layout, job, name), body)
+        return Expected(upload, REPAIRED, len(REPAIRED), len(file.rejects), repairs=job)
 
     def announce(self) -> None:
         uploads = [each.upload for each in self.expected]
@@ -163,7 +181,7 @@ class Stage:
         letters = self.cloud.dead_letters()
         view = View(self.cloud)
         self.violations += once_it_is_quiet(view, self.expected, letters)
-        pans = [*PANS, FAILS_LUHN]
+        pans = [*PANS, *REPAIRED, FAILS_LUHN]
         self.violations += leaks(view, pans, said.getvalue(), letters)
         self.announce()
         self.drain()
@@ -212,7 +230,9 @@ def run_random(seed: int) -> Outcome:
     rng = random.Random(seed)
     pool = [DAY, AGAIN, SAME_CARDS, ONCE, TWICE, UNFAMILIAR, LATE]
     files = tuple(rng.sample(pool, rng.randint(1, 3)))
-    scenario = Scenario(files, is_chunked=rng.random() < 0.5)
+    can_be_repaired = len(files[0].rejects) >= len(REPAIRED)
+    repairs = ("one.jsonl", "other.jsonl") if can_be_repaired and rng.random() < 0.5 else ()
+    scenario = Scenario(files, is_chunked=rng.random() < 0.5, repairs=repairs)
     with staged(scenario, rng.shuffle) as (stage, said):
         if rng.random() < 0.7:
             stage.announce()
