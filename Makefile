@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint types unit promises faults package lock clean
+.PHONY: demo test lint types unit promises faults canaries package lock clean
 
 demo: $(STAMP)
 	$(BIN)/pantok demo
@@ -30,6 +30,10 @@ promises: $(STAMP)
 # Faults at every AWS request and at random: `make faults SCHEDULES=5000`, `make faults SEED=123`.
 faults: $(STAMP)
 	$(BIN)/python -m tests.faults $(if $(SCHEDULES),--schedules $(SCHEDULES)) $(if $(SEED),--seed $(SEED))
+
+# Card numbers through every failure path: lists the paths, the surfaces and the encodings.
+canaries: $(STAMP)
+	$(BIN)/python -m tests.canaries
 
 ARCHITECTURE ?= arm64
 package: $(STAMP)

@@ -62,6 +62,7 @@ PROMISES = (
         "queues carry codes, counts and positions",
         (
             "tests/e2e/test_nothing_is_left_behind.py",
+            "tests/canaries/",
             "tests/unit/test_guard.py",
             "tests/unit/test_leaks.py",
             "tests/unit/test_log_filter.py",

@@ -22,6 +22,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from pipeline.core.guard import could_hold_pan
 from pipeline.core.sensitive import is_sensitive_name
 from pipeline.errors import LayoutError
 
@@ -311,11 +312,16 @@ def _place_of_syntax_error(error: Exception) -> str:
 
 
 def _mistake(item: ErrorDetails) -> str:
-    place = ".".join(str(part) for part in item["loc"])
+    place = ".".join(map(_printable, item["loc"]))
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
         message = "unknown setting" + _suggestion(item["loc"])
     return f"{place}: {message}" if place else message
+
+
+def _printable(part: int | str) -> str:
+    """A part of a place; it may be a name out of the document, which may be anything."""
+    return "[long number]" if could_hold_pan(str(part)) else str(part)
 
 
 def _suggestion(loc: tuple[int | str, ...]) -> str:

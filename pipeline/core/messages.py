@@ -88,7 +88,8 @@ def _parse_record(unverified: Any, quarantine_bucket: str) -> WorkMessage:
         version_id = unverified["s3"]["object"].get("versionId", UNVERSIONED)
     except (KeyError, TypeError, AttributeError):
         return WorkMessage(refused="malformed_message")
-    if not all(map(_is_text, (sender, event, bucket, key, version_id))):
+    are_texts = all(map(_is_text, (sender, event, bucket, key, version_id)))
+    if not are_texts or find_pans(version_id):
         return WorkMessage(refused="malformed_message")
     if sender != "aws:s3":
         return WorkMessage(refused="unknown_sender")

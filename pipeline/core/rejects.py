@@ -12,6 +12,8 @@ from typing import Any
 
 import orjson
 
+MAX_ROW = 10**11  # a number of fewer digits than a PAN, so that it can be told
+
 
 class MalformedLineError(Exception):
     """A line that is neither a row nor the names of the columns."""
@@ -61,7 +63,7 @@ def parse_line(line: bytes) -> RejectedRow | tuple[str, ...]:
     if "columns" in document:
         return _columns(document["columns"])
     row, reason, column = document.get("row"), document.get("reason", ""), document.get("column")
-    if not isinstance(row, int) or isinstance(row, bool):
+    if not isinstance(row, int) or isinstance(row, bool) or not 0 < row < MAX_ROW:
         raise MalformedLineError("no number in `row`")
     if not isinstance(reason, str) or not isinstance(column, str | None):
         raise MalformedLineError("no text in `reason` or `column`")

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.rejects import MalformedLineError, RejectedRow, columns_line, parse_line
+from pipeline.core.rejects import MAX_ROW, MalformedLineError, RejectedRow, columns_line, parse_line
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 
 
 @given(
-    row=st.integers(1, 2**40),
+    row=st.integers(1, MAX_ROW - 1),
     column=st.none() | TEXT,
     record=st.binary() | TEXT.map(str.encode),
 )
@@ -64,6 +64,8 @@ def test_any_line_is_understood_or_malformed(line: bytes) -> None:
         b'{"row": "1", "record": "x"}',
         b'{"row": true, "record": "x"}',
         b'{"row": 1}',
+        b'{"row": 0, "record": "x"}',
+        b'{"row": 4111111111111111, "record": "x"}',
         b'{"row": 1, "record": 7}',
         b'{"row": 1, "record_base64": "\xc3\xbc"}',
         b'{"row": 1, "record": "\\ud800"}',
