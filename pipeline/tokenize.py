@@ -30,9 +30,10 @@ from pipeline.core.rejects import RejectedRow, columns_line
 from pipeline.core.rows import CheckedRows, Fault, check_rows, luhn_failed_cells
 from pipeline.errors import TransientError
 from pipeline.minting import Mint
-from pipeline.model import Chunk, Position, StagedObject
+from pipeline.model import START, Chunk, Position, StagedObject
 from pipeline.ports import Ports
 from pipeline.readers.auto import SAMPLE_BYTES, auto_layout
+from pipeline.readers.containers import BEGINNING_BYTES, refuse_other_formats
 from pipeline.readers.hashing import HashingReader
 from pipeline.readers.records import TextRecordBatch
 from pipeline.readers.registry import read_record_batches
@@ -145,6 +146,8 @@ def _opened(
 ) -> Iterator[tuple[HashingReader, Layout]]:
     with bench.ports.quarantine.open(chunk.source) as stream:
         source = HashingReader(stream)
+        if chunk.start == START:
+            refuse_other_formats(source.peek(BEGINNING_BYTES))
         yield source, layout or auto_layout(source.peek(SAMPLE_BYTES))
 
 

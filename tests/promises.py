@@ -96,6 +96,7 @@ PROMISES = (
             "tests/faults/test_sweep",
             "tests/faults/test_replay_of_dead_letters.py",
             "tests/contract/test_dead_letters_contract.py",
+            "tests/unit/test_hostile_files.py",
         ),
     ),
     Promise(
