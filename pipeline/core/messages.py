@@ -123,13 +123,21 @@ class Failure:
 
 def dead_letter_of_upload(upload: Upload, failure: Failure) -> dict[str, Any]:
     """A dead letter that can be replayed, unless the object's name holds a PAN: that stays out."""
-    is_clean = not any(map(find_pans, (upload.bucket, upload.key, upload.version_id)))
+    is_clean = not any(map(find_pans, (upload.bucket, upload.key, _digits(upload.version_id))))
+    version_id = upload.version_id if is_clean else redacted(upload.version_id)
     return _dead_letter(failure) | {
         "job_id": upload.job_id,
         "layout": _layout_of(upload),
-        "source": {"uri": redacted(upload.uri), "version_id": redacted(upload.version_id)},
+        "source": {"uri": redacted(upload.uri), "version_id": version_id},
         "message": upload_message(upload) if is_clean else None,
     }
+
+
+def _digits(version_id: str) -> str:
+    """A version's name if it is nothing but digits: S3 makes them of letters and digits at random,
+    some other engines as UUIDs, in which the digits of a card stand by chance now and then.
+    """
+    return "" if any(map(str.isalpha, version_id)) else version_id
 
 
 def dead_letter_of_message(body: str, failure: Failure) -> dict[str, Any]:

@@ -29,10 +29,10 @@ class HashingReader:
         """At most `size` bytes; all that is left when negative."""
         if size < 0:
             data, self._ahead = self._ahead + self._fetch(-1), b""
-        elif self._ahead:
+        elif len(self._ahead) >= size:
             data, self._ahead = self._ahead[:size], self._ahead[size:]
         else:
-            data = self._fetch(size)
+            data, self._ahead = self._ahead + self._fetch(size - len(self._ahead)), b""
         return data
 
     def _fetch(self, size: int) -> bytes:

@@ -69,9 +69,12 @@ class _Repairs:
 
     @classmethod
     def read(cls, stream: ByteSource) -> _Repairs:
-        content = stream.read(MAX_REPAIR_BYTES + 1)
-        if len(content) > MAX_REPAIR_BYTES:
-            raise PermanentError("repair_too_large", f"more than {MAX_REPAIR_BYTES} bytes of rows")
+        content = b""
+        while fresh := stream.read(MAX_REPAIR_BYTES):
+            content += fresh
+            if len(content) > MAX_REPAIR_BYTES:
+                limit = f"more than {MAX_REPAIR_BYTES} bytes of rows"
+                raise PermanentError("repair_too_large", limit)
         repairs = cls((), {})
         for number, line in enumerate(content.split(b"\n"), start=1):
             if line.strip():
