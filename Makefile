@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint types unit promises faults canaries package lock clean
+.PHONY: demo test lint types unit promises faults canaries bench package lock clean
 
 demo: $(STAMP)
 	$(BIN)/pantok demo
@@ -34,6 +34,10 @@ faults: $(STAMP)
 # Card numbers through every failure path: lists the paths, the surfaces and the encodings.
 canaries: $(STAMP)
 	$(BIN)/python -m tests.canaries
+
+# Speed and memory beside what one would write otherwise: `make bench ROWS=1000000 RUNS=5`.
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks $(if $(ROWS),--rows $(ROWS)) $(if $(RUNS),--runs $(RUNS))
 
 ARCHITECTURE ?= arm64
 package: $(STAMP)

@@ -1,0 +1,1 @@
+"""What the pipeline costs, measured beside what one would write otherwise."""

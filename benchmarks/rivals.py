@@ -1,0 +1,103 @@
+"""What one would write otherwise: each tokenizes synthetic cards, one row a card."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from boto3.dynamodb.types import Binary
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from pipeline.samples.cards import synthetic_pans
+
+KEY_ARN = "arn:aws:kms:us-east-1:000000000000:key/8476a536-e9f4-41e8-9739-2dfe598c3fcd"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What was done."""
+
+    rows: int
+    pans: int
+    calls: int
+
+
+@contextmanager
+def _counted(session: boto3.session.Session) -> Iterator[list[int]]:
+    calls = [0]
+
+    def count(**_: Any) -> None:
+        calls[0] += 1
+
+    session.events.register("before-send", count)
+    yield calls
+
+
+def kms_per_card(cards: int) -> Counts:
+    """The lab flow: kms:Encrypt and PutItem for each card."""
+    session = boto3.session.Session()
+    with _counted(session) as calls:
+        kms, table = session.client("kms"), session.resource("dynamodb").Table("vault")
+        for pan in synthetic_pans(cards, seed=1):
+            sealed = kms.encrypt(KeyId=KEY_ARN, Plaintext=pan.encode())["CiphertextBlob"]
+            token = f"tok_{secrets.token_hex(13)}"
+            table.put_item(Item={"token": token, "ciphertext": sealed, "last4": pan[-4:]})
+    return Counts(cards, cards, calls[0])
+
+
+def encryption_sdk(cards: int) -> Counts:
+    """AWS's client-side encryption library for DynamoDB items, with a KMS materials provider."""
+    from dynamodb_encryption_sdk.encrypted.table import EncryptedTable
+    from dynamodb_encryption_sdk.identifiers import CryptoAction
+    from dynamodb_encryption_sdk.material_providers.aws_kms import (
+        AwsKmsCryptographicMaterialsProvider,
+    )
+    from dynamodb_encryption_sdk.structures import AttributeActions
+
+    session = boto3.session.Session()
+    with _counted(session) as calls:
+        provider = AwsKmsCryptographicMaterialsProvider(
+            key_id=KEY_ARN, botocore_session=session._session
+        )
+        actions = AttributeActions(
+            default_action=CryptoAction.DO_NOTHING,
+            attribute_actions={"ciphertext": CryptoAction.ENCRYPT_AND_SIGN},
+        )
+        table = EncryptedTable(
+            table=session.resource("dynamodb").Table("vault"),
+            materials_provider=provider,
+            attribute_actions=actions,
+        )
+        for pan in synthetic_pans(cards, seed=1):
+            token = f"tok_{secrets.token_hex(13)}"
+            table.put_item(Item={"token": token, "ciphertext": pan, "last4": pan[-4:]})
+    return Counts(cards, cards, calls[0])
+
+
+def batch_writer(cards: int) -> Counts:
+    """boto3's batch writer and AES-GCM under one data key: no claim, so a card has many tokens."""
+    session = boto3.session.Session()
+    with _counted(session) as calls:
+        key = session.client("kms").generate_data_key(KeyId=KEY_ARN, KeySpec="AES_256")["Plaintext"]
+        cipher = AESGCM(key)
+        table = session.resource("dynamodb").Table("vault")
+        with table.batch_writer() as batch:
+            for pan in synthetic_pans(cards, seed=1):
+                nonce = os.urandom(12)
+                token = f"tok_{secrets.token_hex(13)}"
+                sealed = nonce + cipher.encrypt(nonce, pan.encode(), token.encode())
+                item = {"token": token, "ciphertext": Binary(sealed), "last4": pan[-4:]}
+                batch.put_item(Item=item)
+    return Counts(cards, cards, calls[0])
+
+
+RIVALS: dict[str, Callable[[int], Counts]] = {
+    "kms:Encrypt + PutItem per card": kms_per_card,
+    "dynamodb-encryption-sdk per item": encryption_sdk,
+    "batch_writer + AES-GCM, no claim": batch_writer,
+}

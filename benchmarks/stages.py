@@ -1,0 +1,84 @@
+"""What each stage of the line costs, per row of a card-present file."""
+
+from __future__ import annotations
+
+import io
+import os
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from pipeline.aws.dynamodb_vault import _vault_item
+from pipeline.aws.partiql import _statement
+from pipeline.core.envelope import mint_tokens, seal
+from pipeline.core.fingerprints import Fingerprinter
+from pipeline.core.gather import gather
+from pipeline.core.guard import KnownPans
+from pipeline.core.layouts import parse_layout
+from pipeline.core.output import digits_of, find_in_text, guard_columns, output_schema, scrubbed
+from pipeline.core.parts import PartWriter
+from pipeline.core.rows import check_rows
+from pipeline.model import DataKey, SealedPan
+from pipeline.readers.delimited import read_delimited
+from pipeline.samples.settlement import write_settlement_csv
+
+LAYOUT = Path(__file__).resolve().parents[1] / "pipeline/layouts_builtin/card-present.toml"
+ROUNDS = 5
+
+
+def stage_costs(rows: int, cards: int) -> dict[str, float]:
+    """Nanoseconds per row by stage, medians of five rounds."""
+    stream = io.BytesIO()
+    write_settlement_csv(stream, rows, cards, seed=5)
+    rounds = [_one_round(stream.getvalue(), rows) for _ in range(ROUNDS)]
+    return {stage: statistics.median(each[stage] for each in rounds) for stage in rounds[0]}
+
+
+def _one_round(body: bytes, rows: int) -> dict[str, float]:
+    layout = parse_layout(LAYOUT.read_bytes())
+    costs: dict[str, float] = {}
+
+    def timed(stage: str, work: Callable[..., Any], *arguments: Any) -> Any:
+        started = time.perf_counter()
+        result = work(*arguments)
+        costs[stage] = costs.get(stage, 0.0) + (time.perf_counter() - started) * 1e9 / rows
+        return result
+
+    fingerprinter = Fingerprinter(os.urandom(32), 1)
+    data_key = DataKey("dk_benchmark", os.urandom(32))
+    sink = io.BytesIO()
+    writer: PartWriter | None = None
+    batches = read_delimited(io.BytesIO(body), layout)
+    while (batch := timed("read", next, batches, None)) is not None:
+        checked = timed("normalise and cast", check_rows, batch.columns, layout)
+        known = KnownPans(checked.known_pans)
+        hits = timed("search text", find_in_text, checked, layout, known)
+        found = timed("distinct", partial(gather, one_time=False), checked, digits_of(hits))
+        pans = found.pans.digits
+        timed("fingerprint", fingerprinter.fingerprints, pans, layout.scope)
+        tokens = timed("mint", mint_tokens, len(pans), os.urandom)
+        sealed = timed("seal", seal, pans, tokens, layout.scope, data_key, os.urandom)
+        timed("build requests", _requests, tokens, sealed)
+        schema = output_schema(batch.file_columns, layout)
+        table = timed("scrub", scrubbed, checked, found, hits, tokens, schema)
+        timed("guard", guard_columns, table, layout, known)
+        writer = writer or PartWriter(sink, table.schema)
+        timed("Parquet", writer.write, table)
+    if writer is not None:
+        timed("Parquet", writer.finish)
+    return costs
+
+
+def _requests(tokens: list[str], ciphertexts: list[bytes]) -> int:
+    metadata = {"last4": "1234", "scheme": "visa", "scope": "default", "job_id": "job_x"}
+    rows = [
+        SealedPan(token, ciphertext, "dk_benchmark", "2026-11-23T12:00:00.000Z", metadata)
+        for token, ciphertext in zip(tokens, ciphertexts, strict=True)
+    ]
+    items = [_statement("vault", _vault_item(row)) for row in rows]
+    return len(orjson.dumps(items, default=bytes.hex))

@@ -1,0 +1,88 @@
+"""One whole worker, or one of its rivals, in a process of its own: prints what it took as JSON.
+
+python -m benchmarks.worker pantok --endpoint http://127.0.0.1:1234 --cards 1000
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import time
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks import rivals
+from benchmarks.rivals import Counts
+from pipeline.job import Worker, run_job
+from pipeline.keys import FingerprintKey
+from pipeline.model import Upload
+from pipeline.settings import Settings
+from pipeline.wiring import CountedSession, ports_of
+
+LAYOUT = "card-present"
+SETTINGS = Settings(
+    quarantine_bucket="quarantine",
+    tokenized_bucket="tokenized",
+    work_queue_url="http://127.0.0.1/work",
+    dead_letter_queue_url="http://127.0.0.1/dead",
+    vault_table="vault",
+    fingerprints_table="fingerprints",
+    data_keys_table="data-keys",
+    jobs_table="jobs",
+    vault_key_arn="arn:aws:kms:us-east-1:000000000000:key/vault",
+    layouts_uri="s3://quarantine/layouts",
+)
+
+
+def pantok(_cards: int) -> Counts:
+    """The file that the endpoint serves, from event to receipt."""
+    ports = ports_of(SETTINGS, CountedSession())
+    key = FingerprintKey(ports.key_service, ports.data_key_records, ports.clock)
+    worker = Worker(ports, key.fingerprinter, memory_gb=1.7)
+    upload = Upload("quarantine", f"incoming/{LAYOUT}/{os.urandom(4).hex()}.csv", "v1")
+    receipt = run_job(upload, worker, lambda: 900_000.0)
+    assert receipt is not None
+    calls = sum(sum(counts.values()) for counts in receipt["aws_calls"].values())
+    return Counts(receipt["rows_read"], receipt["pans_distinct"], calls)
+
+
+CONTENDERS: dict[str, Callable[[int], Counts]] = {"pantok": pantok, **rivals.RIVALS}
+
+
+def measured(contender: Callable[[int], Counts], cards: int) -> dict[str, Any]:
+    """Wall-clock and CPU seconds, peak memory, and what was done in them."""
+    started, cpu = time.perf_counter(), time.process_time()
+    counts = contender(cards)
+    return {
+        "seconds": time.perf_counter() - started,
+        "cpu_seconds": time.process_time() - cpu,
+        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "rows": counts.rows,
+        "pans": counts.pans,
+        "calls": counts.calls,
+    }
+
+
+def main() -> None:
+    """Runs one contender on one core."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("contender", choices=CONTENDERS)
+    parser.add_argument("--endpoint", required=True)
+    parser.add_argument("--cards", type=int, default=1000, help="for the rivals")
+    parser.add_argument("--core", type=int, default=0)
+    options = parser.parse_args()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {options.core})
+    os.environ |= {
+        "AWS_ENDPOINT_URL": options.endpoint,
+        "AWS_ACCESS_KEY_ID": "bench",
+        "AWS_SECRET_ACCESS_KEY": "bench",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    print(json.dumps(measured(CONTENDERS[options.contender], options.cards)))
+
+
+if __name__ == "__main__":
+    main()
