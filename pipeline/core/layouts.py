@@ -5,7 +5,6 @@ A layout is a TOML document. What it does not name is dropped.
 
 from __future__ import annotations
 
-import codecs
 import difflib
 import re
 import tomllib
@@ -14,14 +13,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
-    field_validator,
     model_validator,
 )
 from pydantic_core import ErrorDetails
 
+from pipeline.core.formats import FORMATS, Delimited, Format, Strict
 from pipeline.core.guard import could_hold_pan
 from pipeline.core.sensitive import is_sensitive_name
 from pipeline.errors import LayoutError
@@ -35,14 +33,9 @@ _SIMPLE_TYPES = ("string", "integer", "date", "timestamp", "boolean")
 _DIRECTIVE = re.compile(r"%(.?)", re.DOTALL)
 _DAY_DIRECTIVES = frozenset("YymbBdjaA%")  # those that Arrow and Python read alike
 _TIME_DIRECTIVES = _DAY_DIRECTIVES | frozenset("HIMSpz")
-_ESCAPING_CODECS = frozenset({"idna", "punycode", "raw-unicode-escape", "unicode-escape"})
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class ColumnType(_Strict):
+class ColumnType(Strict):
     """The type of a kept column: `string`, `integer`, `decimal(P,S)`, `date`, …."""
 
     kind: Literal["string", "integer", "decimal", "date", "timestamp", "boolean"] = "string"
@@ -64,7 +57,7 @@ def _parse_type(text: object) -> object:
     return {"kind": "decimal", "precision": precision, "scale": scale}
 
 
-class Column(_Strict):
+class Column(Strict):
     """What becomes of one column."""
 
     role: Literal["pan", "keep", "text", "drop"]
@@ -102,71 +95,7 @@ def _check_date_format(text: str, kind: str) -> None:
         raise ValueError("format needs a year, a month and a day")
 
 
-class Format(_Strict):
-    """How bytes become records and fields."""
-
-    type: Literal["delimited"] = "delimited"
-    delimiter: str = Field(default=",", min_length=1, max_length=8)
-    quote: str = '"'
-    escape: str = ""
-    header: bool = True
-    fields: tuple[str, ...] = ()
-    encoding: str = "utf-8"
-    embedded_newlines: bool = False
-    null_values: tuple[str, ...] = ("",)
-
-    @field_validator("quote", "escape")
-    @classmethod
-    def _is_one_ascii_character_or_none(cls, text: str) -> str:
-        if len(text) > 1 or not text.isascii() or text in ("\0", "\r", "\n"):
-            raise ValueError("must be one ASCII character, or empty for none")
-        return text
-
-    @field_validator("delimiter")
-    @classmethod
-    def _is_not_a_line_end(cls, text: str) -> str:
-        if set(text) & {"\0", "\r", "\n"}:
-            raise ValueError("cannot hold a line end or a null character")
-        return text
-
-    @field_validator("encoding")
-    @classmethod
-    def _is_known(cls, name: str) -> str:
-        try:
-            info = codecs.lookup(name)
-        except (LookupError, ValueError):
-            raise ValueError("is not an encoding that Python knows") from None
-        if not info._is_text_encoding or info.name in _ESCAPING_CODECS:
-            raise ValueError("is not an encoding of text files")
-        return info.name
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if not self.header and not self.fields:
-            raise ValueError("fields must name the columns when header = false")
-        if self.header and self.fields:
-            raise ValueError("fields can only be set when header = false")
-        if len(set(self.fields)) < len(self.fields):
-            raise ValueError("fields names a column twice")
-        if self.quote and self.quote in self.delimiter:
-            raise ValueError("quote and delimiter must differ")
-        if self.escape and self.escape in (self.quote, *self.delimiter):
-            raise ValueError("escape must differ from quote and delimiter")
-        if self.embedded_newlines and not self.quote:
-            raise ValueError("embedded_newlines needs a quote character")
-        if (self.quote or self.escape) and not self.has_plain_delimiter:
-            raise ValueError(
-                "a delimiter that is not one ASCII character needs quote = '' and no escape"
-            )
-        return self
-
-    @property
-    def has_plain_delimiter(self) -> bool:
-        """Whether the delimiter is one byte, which is what the fast parser takes."""
-        return len(self.delimiter) == 1 and self.delimiter.isascii()
-
-
-class TrailerTotals(_Strict):
+class TrailerTotals(Strict):
     """Where a trailer record states its control totals; fields count from 1."""
 
     count_field: int | None = Field(default=None, ge=1)
@@ -182,7 +111,7 @@ class TrailerTotals(_Strict):
         return self
 
 
-class Records(_Strict):
+class Records(Strict):
     """Record types of a file, told apart by how a line begins."""
 
     header: str = ""
@@ -206,7 +135,7 @@ class Records(_Strict):
         return self
 
 
-class Options(_Strict):
+class Options(Strict):
     """Choices that hold for the whole file."""
 
     token_mode: Literal["per_pan", "one_time"] = "per_pan"
@@ -215,13 +144,13 @@ class Options(_Strict):
     duplicates: Literal["report", "refuse"] = "report"
 
 
-class Layout(_Strict):
+class Layout(Strict):
     """A checked layout."""
 
     name: str = Field(pattern=_NAME)
     description: str = ""
     scope: str = Field(default="default", pattern=_NAME)
-    format: Format = Format()
+    format: Format = Field(default_factory=Delimited)
     records: Records | None = None
     columns: dict[str, Column]
     options: Options = Options()
@@ -236,8 +165,8 @@ class Layout(_Strict):
                     f"columns.{name}: sensitive authentication data may only be dropped "
                     "(PCI DSS 3.3.1)"
                 )
-        if self.records and self.format.embedded_newlines:
-            raise ValueError("records: cannot be told apart when format.embedded_newlines is set")
+        if self.records and not self.format.has_lines:
+            raise ValueError("records: can only be told apart where each record is a line")
         self._refuse_unfit_customer_id()
         self._refuse_columns_that_the_file_has_not()
         self._refuse_colliding_outputs()
@@ -312,10 +241,14 @@ def _place_of_syntax_error(error: Exception) -> str:
 
 
 def _mistake(item: ErrorDetails) -> str:
-    place = ".".join(map(_printable, item["loc"]))
+    loc, format_model = item["loc"], FORMATS["delimited"]
+    if loc[:1] == ("format",) and len(loc) > 1 and loc[1] in FORMATS:
+        format_model = FORMATS[str(loc[1])]
+        loc = (loc[0], *loc[2:])  # the type by which the model was chosen is no setting
+    place = ".".join(map(_printable, loc))
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
-        message = "unknown setting" + _suggestion(item["loc"])
+        message = "unknown setting" + _suggestion(loc, format_model)
     return f"{place}: {message}" if place else message
 
 
@@ -324,10 +257,10 @@ def _printable(part: int | str) -> str:
     return "[long number]" if could_hold_pan(str(part)) else str(part)
 
 
-def _suggestion(loc: tuple[int | str, ...]) -> str:
+def _suggestion(loc: tuple[int | str, ...], format_model: type[BaseModel]) -> str:
     models: dict[str, type[BaseModel]] = {
         "": Layout,
-        "format": Format,
+        "format": format_model,
         "records": Records,
         "trailer_totals": TrailerTotals,
         "options": Options,

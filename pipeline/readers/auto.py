@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from pipeline.core.layouts import Column, Format, Layout
+from pipeline.core.formats import Delimited
+from pipeline.core.layouts import Column, Layout
 from pipeline.core.pans import has_issuer_prefix, normalise, passes_luhn
 from pipeline.core.sensitive import is_sensitive_name
 from pipeline.errors import PermanentError
@@ -42,7 +43,7 @@ def auto_layout(sample: bytes) -> Layout:
         )
     return Layout(
         name=AUTO,
-        format=Format(
+        format=Delimited(
             delimiter=delimiter,
             header=has_header,
             fields=() if has_header else names,

@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from pipeline.core.formats import Delimited
 from pipeline.core.guard import could_hold_pan
-from pipeline.core.layouts import Format, Layout, Records
+from pipeline.core.layouts import Layout, Records
 from pipeline.errors import PermanentError
 from pipeline.model import START, Position
 from pipeline.readers.control_totals import ControlTotals
@@ -77,7 +78,7 @@ def read_delimited(
         reader.finish()
 
 
-def is_one_record(record: bytes, dialect: Format) -> bool:
+def is_one_record(record: bytes, dialect: Delimited) -> bool:
     """Whether the bytes, without a line end behind them, are one record of such a file."""
     if not record.strip(b"\r\n"):
         return False
@@ -87,11 +88,11 @@ def is_one_record(record: bytes, dialect: Format) -> bool:
     return grammar.one_record_end(record, 0) == len(record)
 
 
-def _grammar(dialect: Format) -> LineGrammar | QuotedGrammar:
+def _grammar(dialect: Delimited) -> LineGrammar | QuotedGrammar:
     return _quoted_grammar(dialect) if dialect.embedded_newlines else LineGrammar()
 
 
-def _quoted_grammar(dialect: Format) -> QuotedGrammar:
+def _quoted_grammar(dialect: Delimited) -> QuotedGrammar:
     return QuotedGrammar(
         dialect.delimiter,
         dialect.quote,
@@ -351,7 +352,7 @@ def _details(lines: bytes) -> Iterator[tuple[bytes, str]]:
         yield lines, "detail"
 
 
-def split_fields(line: bytes, dialect: Format) -> list[str]:
+def split_fields(line: bytes, dialect: Delimited) -> list[str]:
     """The fields of one line."""
     text = line.decode("utf-8", "replace").rstrip("\r\n")
     if not dialect.quote or not dialect.has_plain_delimiter:
@@ -368,7 +369,7 @@ def split_fields(line: bytes, dialect: Format) -> list[str]:
         raise PermanentError("malformed_record", "a header or trailer cannot be split") from None
 
 
-def column_names(header: bytes, dialect: Format) -> tuple[str, ...]:
+def column_names(header: bytes, dialect: Delimited) -> tuple[str, ...]:
     """The names in a header record; an empty one is called by its place, `column_<n>`."""
     cells = split_fields(header, dialect)
     if len(cells) > MAX_COLUMNS:
@@ -413,7 +414,7 @@ codecs.register_error(_MARK_ERRORS, _mark_undecodable)
 
 
 def _parse_plain(
-    text: bytes, names: Sequence[str], wanted: Sequence[str], dialect: Format
+    text: bytes, names: Sequence[str], wanted: Sequence[str], dialect: Delimited
 ) -> tuple[pa.Table, list[int]]:
     wrong: list[int] = []
     places = {name: str(names.index(name)) for name in wanted}  # other names may occur twice

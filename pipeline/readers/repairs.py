@@ -109,10 +109,7 @@ def _malformed(line_number: int, why: str) -> PermanentError:
 
 def _without_header(layout: Layout, columns: tuple[str, ...]) -> Layout:
     """The layout of records that stand alone, as rejects files hold them."""
-    dialect = {"header": False, "fields": columns, "encoding": "utf-8"}
-    return layout.model_copy(
-        update={"records": None, "format": layout.format.model_copy(update=dialect)}
-    )
+    return layout.model_copy(update={"records": None, "format": layout.format.of_records(columns)})
 
 
 @dataclass(frozen=True, slots=True)

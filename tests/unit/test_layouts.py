@@ -219,7 +219,7 @@ def test_columns_that_totals_and_customers_need_must_be_in_the_file() -> None:
         ),
         (
             with_settings("embedded_newlines = true") + '[records]\nheader = "H"',
-            "records: cannot be told apart when format.embedded_newlines is set",
+            "records: can only be told apart where each record is a line",
         ),
         (with_settings('token_mode = "x"', "options"), "options.token_mode: Input should be"),
         (with_settings('guard_action = "x"', "options"), "options.guard_action: Input should be"),
