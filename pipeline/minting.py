@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from typing import Any
 
 import pyarrow as pa
 
@@ -13,15 +14,22 @@ from pipeline.core.pans import LAST4_DIGITS, scheme_of
 from pipeline.core.receipts import Tally, iso_time
 from pipeline.core.rows import CheckedRows
 from pipeline.keys import ChunkDataKey
-from pipeline.model import Claim, SealedPan
+from pipeline.model import SealedPans
 from pipeline.ports import Ports
 
-# Stored, then claimed, so many at a time: a worker that dies leaves no more of them unclaimed.
-MINTED_AT_ONCE = 500
+LOOKED_UP_AT_ONCE = 100  # what a call takes at most: ports say so, DynamoDB's limits are these
+STORED_AT_ONCE = 25
+SEALED_AT_ONCE = 500  # ahead of what is stored
+
+Minted = tuple[Sequence[int], Sequence[str]]
 
 
 class Mint:
-    """Gives the PANs of a job their tokens, in the scope of its layout."""
+    """Gives the PANs of a job their tokens, in the scope of its layout.
+
+    Calls are under way side by side, but each PAN's vault row is durable before its fingerprint is
+    claimed. `has_time` says whether there is time to wait for a table that throttles.
+    """
 
     def __init__(
         self,
@@ -29,11 +37,13 @@ class Mint:
         layout: Layout,
         ports: Ports,
         tally: Tally,
+        has_time: Callable[[], bool],
     ) -> None:
         self._job_id = job_id
         self._layout = layout
         self._ports = ports
         self._tally = tally
+        self._has_time = has_time
         self._data_key = ChunkDataKey(
             ports.key_service,
             ports.data_key_records,
@@ -52,65 +62,93 @@ class Mint:
             return []
         if self._layout.options.token_mode == "one_time":
             return self._one_time(gathered, checked)
-        held = dict(self._ports.fingerprints.look_up(fingerprints))
+        held = self._looked_up(fingerprints)
+        unknown = [at for at, token in enumerate(held) if token is None]
+        for places, tokens in self._run(self._claims(unknown, fingerprints, gathered, checked)):
+            for at, token in zip(places, tokens, strict=True):
+                held[at] = token
+        return [token for token in held if token is not None]
+
+    def _looked_up(self, fingerprints: Sequence[bytes]) -> list[str | None]:
+        """The tokens that are known, in order."""
         self._tally.items_looked_up += len(fingerprints)
-        unknown = [at for at, fingerprint in enumerate(fingerprints) if fingerprint not in held]
-        for start in range(0, len(unknown), MINTED_AT_ONCE):
-            some = unknown[start : start + MINTED_AT_ONCE]
-            minted = mint_tokens(len(some), self._ports.entropy)
-            self._store(some, minted, gathered, checked)
-            held |= self._claimed([fingerprints[at] for at in some], minted)
-        return [held[fingerprint] for fingerprint in fingerprints]
+        found = self._ports.crew.run(
+            (
+                self._look_up(fingerprints[start : start + LOOKED_UP_AT_ONCE])
+                for start in range(0, len(fingerprints), LOOKED_UP_AT_ONCE)
+            ),
+            self._has_time,
+        )
+        return [token for some in found for token in some]
+
+    async def _look_up(self, fingerprints: Sequence[bytes]) -> Sequence[str | None]:
+        return await self._ports.fingerprints.look_up(fingerprints)
+
+    def _run(self, steps: Iterator[Coroutine[Any, Any, Minted]]) -> list[Minted]:
+        return self._ports.crew.run(steps, self._has_time)
 
     def _one_time(self, gathered: GatheredPans, checked: CheckedRows) -> list[str]:
-        tokens = mint_tokens(len(gathered.pans), self._ports.entropy)
-        self._store(range(len(tokens)), tokens, gathered, checked)
-        self._tally.tokens_new += len(tokens)
-        return tokens
+        places = range(len(gathered.pans))
+        stored = self._run(
+            self._store(some, sealed) for some, sealed in self._sealed(places, gathered, checked)
+        )
+        self._tally.tokens_new += len(places)
+        return [token for _, tokens in stored for token in tokens]
 
-    def _claimed(self, fingerprints: Sequence[bytes], tokens: Sequence[str]) -> Mapping[bytes, str]:
-        """The token that each fingerprint has from now on: ours, or that of a faster worker."""
-        claims = [Claim(*pair) for pair in zip(fingerprints, tokens, strict=True)]
-        winners = self._ports.fingerprints.claim(claims)
-        self._tally.items_written += len(claims)
-        self._tally.tokens_new += sum(winners[each.fingerprint] == each.token for each in claims)
-        return winners
-
-    def _store(
+    def _claims(
         self,
-        wanted: Sequence[int],
-        tokens: Sequence[str],
+        unknown: Sequence[int],
+        fingerprints: Sequence[bytes],
         gathered: GatheredPans,
         checked: CheckedRows,
-    ) -> None:
-        """Seals the wanted PANs under the chunk's data key and inserts them into the vault."""
-        pans = [gathered.pans.digits[at] for at in wanted]
-        data_key = self._data_key.for_seals(len(pans))
-        ciphertexts = seal(pans, tokens, self._layout.scope, data_key, self._ports.entropy)
-        customer_ids = _customer_ids(wanted, gathered, checked)
-        created_at = iso_time(self._ports.clock())
-        rows = zip(pans, tokens, ciphertexts, customer_ids, strict=True)
-        sealed = [
-            SealedPan(
-                token=token,
-                ciphertext=ciphertext,
-                data_key_id=data_key.data_key_id,
-                created_at=created_at,
-                metadata=self._metadata(pan, customer_id),
-            )
-            for pan, token, ciphertext, customer_id in rows
-        ]
-        self._ports.vault.insert_if_absent(sealed)
-        self._tally.items_written += len(sealed)
+    ) -> Iterator[Coroutine[Any, Any, Minted]]:
+        for places, sealed in self._sealed(unknown, gathered, checked):
+            yield self._store_and_claim(places, sealed, [fingerprints[at] for at in places])
 
-    def _metadata(self, pan: bytes, customer_id: str | None) -> dict[str, str]:
-        metadata = {
-            "last4": pan[-LAST4_DIGITS:].decode("ascii"),
-            "scheme": scheme_of(pan),
-            "scope": self._layout.scope,
-            "job_id": self._job_id,
-        }
-        return metadata | {"customer_id": customer_id} if customer_id else metadata
+    async def _store_and_claim(
+        self, places: Sequence[int], sealed: SealedPans, fingerprints: Sequence[bytes]
+    ) -> Minted:
+        """The token that each has from now on: ours, or that of a faster worker."""
+        await self._store(places, sealed)
+        tokens = await self._ports.fingerprints.claim(fingerprints, sealed.tokens)
+        self._tally.items_written += len(tokens)
+        self._tally.tokens_new += sum(map(str.__eq__, tokens, sealed.tokens))
+        return places, tokens
+
+    async def _store(self, places: Sequence[int], sealed: SealedPans) -> Minted:
+        await self._ports.vault.insert_if_absent(sealed)
+        self._tally.items_written += len(sealed)
+        return places, sealed.tokens
+
+    def _sealed(
+        self, places: Sequence[int], gathered: GatheredPans, checked: CheckedRows
+    ) -> Iterator[tuple[Sequence[int], SealedPans]]:
+        """The PANs at these places, sealed under the chunk's data key, as many as are stored at
+        once.
+        """
+        for start in range(0, len(places), SEALED_AT_ONCE):
+            some = places[start : start + SEALED_AT_ONCE]
+            sealed = self._seal(some, gathered, checked)
+            for at in range(0, len(some), STORED_AT_ONCE):
+                yield some[at : at + STORED_AT_ONCE], sealed.part(at, STORED_AT_ONCE)
+
+    def _seal(
+        self, places: Sequence[int], gathered: GatheredPans, checked: CheckedRows
+    ) -> SealedPans:
+        pans = [gathered.pans.digits[at] for at in places]
+        tokens = mint_tokens(len(pans), self._ports.entropy)
+        data_key = self._data_key.for_seals(len(pans))
+        return SealedPans(
+            tokens=tokens,
+            ciphertexts=seal(pans, tokens, self._layout.scope, data_key, self._ports.entropy),
+            last4s=[pan[-LAST4_DIGITS:].decode("ascii") for pan in pans],
+            schemes=list(map(scheme_of, pans)),
+            customer_ids=_customer_ids(places, gathered, checked),
+            data_key_id=data_key.data_key_id,
+            created_at=iso_time(self._ports.clock()),
+            scope=self._layout.scope,
+            job_id=self._job_id,
+        )
 
 
 def _customer_ids(

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -124,11 +124,62 @@ class SealedPan:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """A fingerprint and the token that is put forward for it."""
+class SealedPans:
+    """Rows for the vault, column by column: what they have in common stands once.
 
-    fingerprint: bytes
-    token: str
+    `customer_ids` are None where there is none.
+    """
+
+    tokens: Sequence[str]
+    ciphertexts: Sequence[bytes]
+    last4s: Sequence[str]
+    schemes: Sequence[str]
+    customer_ids: Sequence[str | None]
+    data_key_id: str
+    created_at: str
+    scope: str
+    job_id: str
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @property
+    def origin(self) -> tuple[str, str]:
+        """Scope and job."""
+        return self.scope, self.job_id
+
+    def part(self, start: int, rows: int) -> SealedPans:
+        """That many rows from `start` on."""
+        some = slice(start, start + rows)
+        return replace(
+            self,
+            tokens=self.tokens[some],
+            ciphertexts=self.ciphertexts[some],
+            last4s=self.last4s[some],
+            schemes=self.schemes[some],
+            customer_ids=self.customer_ids[some],
+        )
+
+    def rows(self) -> Iterator[SealedPan]:
+        """One by one, as whoever opens them reads them."""
+        columns = zip(
+            self.tokens,
+            self.ciphertexts,
+            self.last4s,
+            self.schemes,
+            self.customer_ids,
+            strict=True,
+        )
+        for token, ciphertext, last4, scheme, customer_id in columns:
+            metadata = {
+                "last4": last4,
+                "scheme": scheme,
+                "scope": self.scope,
+                "job_id": self.job_id,
+            }
+            if customer_id:
+                metadata["customer_id"] = customer_id
+            yield SealedPan(token, ciphertext, self.data_key_id, self.created_at, metadata)
 
 
 @dataclass(frozen=True, slots=True)

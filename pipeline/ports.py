@@ -5,22 +5,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 from pipeline.core.layouts import Layout
 from pipeline.model import (
-    Claim,
     DataKey,
     Decision,
     JobState,
-    SealedPan,
+    SealedPans,
     SourceObject,
     WrappedDataKey,
 )
+
+T = TypeVar("T")
 
 
 class Clock(Protocol):
@@ -30,21 +31,32 @@ class Clock(Protocol):
         """Now, with the time zone UTC."""
 
 
+class Crew(Protocol):
+    """Takes steps that wait for the vault or the fingerprints, many of them at a time."""
+
+    def run(self, steps: Iterable[Coroutine[Any, Any, T]], has_time: Callable[[], bool]) -> list[T]:
+        """What the steps return, in their order; what one of them raises ends all of them.
+
+        Steps are taken from the iterable as there is room for them. When there is no time left, a
+        step that is throttled raises instead of waiting.
+        """
+
+
 class Vault(Protocol):
     """Sealed PANs by token. It can be added to; nothing here reads, changes or deletes."""
 
-    def insert_if_absent(self, sealed: Sequence[SealedPan]) -> None:
+    async def insert_if_absent(self, sealed: SealedPans) -> None:
         """Inserts every row, durably; a row that is there already is our own, and stays."""
 
 
 class Fingerprints(Protocol):
     """Which token belongs to which PAN, by fingerprint."""
 
-    def look_up(self, fingerprints: Sequence[bytes]) -> Mapping[bytes, str]:
-        """The tokens of those fingerprints that are known; a recent one may be missing."""
+    async def look_up(self, fingerprints: Sequence[bytes]) -> Sequence[str | None]:
+        """The token of each fingerprint; None for an unknown one, and perhaps for a recent one."""
 
-    def claim(self, claims: Sequence[Claim]) -> Mapping[bytes, str]:
-        """The token that holds for each fingerprint: ours, or that of whoever claimed it first."""
+    async def claim(self, fingerprints: Sequence[bytes], tokens: Sequence[str]) -> Sequence[str]:
+        """The token that each fingerprint has from now on: ours, or that of who claimed first."""
 
 
 class DataKeyRecords(Protocol):
@@ -186,6 +198,7 @@ class Ports:
 
     quarantine: Quarantine
     tokenized: TokenizedStore
+    crew: Crew
     vault: Vault
     fingerprints: Fingerprints
     data_key_records: DataKeyRecords

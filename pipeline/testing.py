@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -23,18 +23,40 @@ from pipeline.core.messages import upload_message
 from pipeline.errors import PermanentError, TransientError
 from pipeline.keys import FINGERPRINT_KEY_VERSION, fingerprint_data_key_id
 from pipeline.model import (
-    Claim,
     DataKey,
     Decision,
     JobState,
     SealedPan,
+    SealedPans,
     SourceObject,
     Upload,
     WrappedDataKey,
 )
 from pipeline.ports import Ports
 
+T = TypeVar("T")
+
 A_MOMENT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+class InTurn:
+    """A `Crew` that takes one step after the other."""
+
+    def run(
+        self, steps: Iterable[Coroutine[Any, Any, T]], has_time: Callable[[], bool] = lambda: True
+    ) -> list[T]:
+        """What the steps return; they may not wait for anything."""
+        return [result_of(step) for step in steps]
+
+
+def result_of(step: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine returns that does not wait for anything."""
+    try:
+        step.send(None)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+    step.close()
+    raise RuntimeError("the step waits for something")
 
 
 class MemoryVault:
@@ -43,9 +65,9 @@ class MemoryVault:
     def __init__(self) -> None:
         self.rows: dict[str, SealedPan] = {}
 
-    def insert_if_absent(self, sealed: Sequence[SealedPan]) -> None:
+    async def insert_if_absent(self, sealed: SealedPans) -> None:
         """A row that is there already stays."""
-        for row in sealed:
+        for row in sealed.rows():
             self.rows.setdefault(row.token, row)
 
 
@@ -55,16 +77,13 @@ class MemoryFingerprints:
     def __init__(self) -> None:
         self.tokens: dict[bytes, str] = {}
 
-    def look_up(self, fingerprints: Sequence[bytes]) -> Mapping[bytes, str]:
+    async def look_up(self, fingerprints: Sequence[bytes]) -> Sequence[str | None]:
         """The known ones."""
-        return {each: self.tokens[each] for each in fingerprints if each in self.tokens}
+        return [self.tokens.get(each) for each in fingerprints]
 
-    def claim(self, claims: Sequence[Claim]) -> Mapping[bytes, str]:
+    async def claim(self, fingerprints: Sequence[bytes], tokens: Sequence[str]) -> Sequence[str]:
         """The first claim of a fingerprint holds."""
-        return {each.fingerprint: self._first(each) for each in claims}
-
-    def _first(self, claim: Claim) -> str:
-        return self.tokens.setdefault(claim.fingerprint, claim.token)
+        return [self.tokens.setdefault(*claim) for claim in zip(fingerprints, tokens, strict=True)]
 
 
 class MemoryDataKeys:
@@ -382,6 +401,7 @@ class MemoryWorld:
         return Ports(
             quarantine=self.quarantine,
             tokenized=self.tokenized,
+            crew=InTurn(),
             vault=self.vault,
             fingerprints=self.fingerprints,
             data_key_records=self.data_keys,

@@ -179,7 +179,7 @@ class _Line:
         end: Position | None = None
         with ExitStack() as stack:
             source, self._layout = stack.enter_context(_opened(self._chunk, layout, self._bench))
-            self._mint = Mint(self._chunk.job_id, self._layout, self._ports, self._tally)
+            self._mint = self._new_mint()
             parts = stack.enter_context(StagedParts(self._chunk, self._ports))
             rejects = stack.enter_context(RejectsFile(self._chunk, self._ports))
             earlier: TextRecordBatch | None = None
@@ -201,6 +201,16 @@ class _Line:
             rejects.is_open,
             source.sha256 if end is None else None,
             end,
+        )
+
+    def _new_mint(self) -> Mint:
+        bench = self._bench
+        return Mint(
+            self._chunk.job_id,
+            self._layout,
+            self._ports,
+            self._tally,
+            has_time=lambda: not bench.is_out_of_time,
         )
 
     def _end_behind(self, batch: TextRecordBatch) -> Position:

@@ -30,6 +30,7 @@ from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.utilities import dynamo_to_dict
 
 from pipeline.aws import faults as aws_faults
+from pipeline.aws import pump
 from pipeline.aws.sqs_queue import SQSWorkQueue
 from pipeline.errors import TransientError
 from pipeline.handlers import work_queue
@@ -141,6 +142,9 @@ class WiredSession:
         client = self.session.client(service, config=CLIENT_CONFIG)  # type: ignore[call-overload]
         self.wire.attach(client)
         return client
+
+    def credentials(self) -> Any:
+        return self.session.get_credentials().get_frozen_credentials()
 
     def snapshot(self) -> Mapping[str, Mapping[str, int]]:
         counts: dict[str, Counter[str]] = defaultdict(Counter)
@@ -277,6 +281,7 @@ def cloud() -> Iterator[Cloud]:
     with (
         mock_aws(),
         mock.patch.object(time, "sleep", return_value=None),
+        mock.patch.object(pump, "sleep", return_value=None),
         mock.patch.object(aws_faults.pauses, "__defaults__", (lambda _: None,)),
     ):
         yield _deployed()

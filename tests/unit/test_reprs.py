@@ -17,7 +17,7 @@ from pipeline.core.guard import KnownPans, find_in_column, find_pans
 from pipeline.core.pans import normalise
 from pipeline.core.rows import check_rows
 from pipeline.errors import LayoutError, PermanentError, TransientError
-from pipeline.model import Claim, DataKey, Pans, SealedPan, WrappedDataKey
+from pipeline.model import DataKey, Pans, SealedPan, WrappedDataKey
 from pipeline.readers.delimited import read_delimited
 from tests.unit.reading import a_layout
 
@@ -46,7 +46,6 @@ HOLDERS: dict[str, Callable[[], object]] = {
     "pans": lambda: Pans([PAN.encode()]),
     "data key": lambda: DataKey("dk_1", PLAINTEXT),
     "fingerprinter": lambda: Fingerprinter(PLAINTEXT, 1),
-    "claim": lambda: Claim(b"\x01" * 33, "tok_x"),
     "sealed pan": lambda: SealedPan("tok_x", b"c", "dk_1", "now", {"last4": "1111"}),
     "wrapped data key": lambda: WrappedDataKey("dk_1", b"w", "arn", "vault", {}, "now"),
     "text record batch": text_batch,
