@@ -48,16 +48,31 @@ class Hit:
 class KnownPans:
     """The PANs that the exact test looks for."""
 
-    __slots__ = ("_digits", "_lengths")
+    __slots__ = ("_beginnings", "_digits", "_lengths")
 
     def __init__(self, digits: Collection[bytes]) -> None:
         self._digits = frozenset(pan.decode("ascii") for pan in digits)
         self._lengths = sorted({len(pan) for pan in self._digits}, reverse=True)
+        beginnings = [pan[:MIN_PAN_DIGITS] for pan in self._digits]
+        self._beginnings = pa.array(beginnings, pa.string())
 
     def least_digits(self, *, full: bool) -> int:
         """How many digits a text needs before there can be a hit in it."""
         shortest = self._lengths[-1] if self._lengths else MAX_PAN_DIGITS + 1
         return min(shortest, MIN_RUN_DIGITS) if full else shortest
+
+    def may_stand_in(self, cells: pa.Array) -> pa.Array:
+        """Arrow `bool`: which of the cells, digits without separators, may hold a known PAN."""
+        longest = pc.max(pc.binary_length(cells)).as_py() or 0
+        starts = range(longest - MIN_PAN_DIGITS + 1)
+        if not self._lengths or not starts:
+            return pa.repeat(pa.scalar(False), len(cells))
+        slices = [pc.utf8_slice_codeunits(cells, at, at + MIN_PAN_DIGITS) for at in starts]
+        is_one = pc.is_in(pa.concat_arrays(slices), value_set=self._beginnings)
+        may_be = is_one.slice(0, len(cells))
+        for at in starts[1:]:
+            may_be = pc.or_(may_be, is_one.slice(at * len(cells), len(cells)))
+        return may_be
 
     def windows(self, digits: str) -> Iterator[tuple[int, int]]:
         """Where a known PAN stands within a run of digits, as start and end."""
@@ -152,11 +167,15 @@ def find_in_column(
     """Searches an Arrow column of strings, integers or decimals."""
     hits: dict[int, list[Hit]] = {}
     indices, cells = _suspects(column, known.least_digits(full=full))
-    for index, cell in zip(indices, cells, strict=True):
+    suspects = len(cells)
+    if not full and suspects:
+        closer = pc.or_(pc.invert(pc.ascii_is_decimal(cells)), known.may_stand_in(cells))
+        indices, cells = indices.filter(closer), cells.filter(closer)
+    for index, cell in zip(indices.to_pylist(), cells.to_pylist(), strict=True):
         found = find_pans(cell, known, full=full)
         if found:
             hits[index] = found
-    return ColumnScan(hits, len(cells))
+    return ColumnScan(hits, suspects)
 
 
 def unmatched_windows(
@@ -164,7 +183,8 @@ def unmatched_windows(
 ) -> list[bytes]:
     """Every run of digits of these lengths, overlaps included, in what the guard lets through."""
     windows: list[bytes] = []
-    for cell in _suspects(column, min(lengths, default=MAX_PAN_DIGITS + 1))[1]:
+    _, cells = _suspects(column, min(lengths, default=MAX_PAN_DIGITS + 1))
+    for cell in cells.to_pylist():
         hits = find_pans(cell, known, full=full)
         rest = replaced(cell, hits, lambda _: "\n") if hits else cell
         for run in _RUN.finditer(_with_ascii_digits(rest)):
@@ -174,15 +194,15 @@ def unmatched_windows(
     return windows
 
 
-def _suspects(column: pa.Array, least_digits: int) -> tuple[list[int], list[str]]:
+def _suspects(column: pa.Array, least_digits: int) -> tuple[pa.Array, pa.Array]:
     """The cells that hold enough digits for a hit, and their row indices."""
     text = _as_text(column, least_digits) if least_digits <= MAX_PAN_DIGITS else None
     if text is None:
-        return [], []
+        return pa.array([], pa.uint64()), pa.array([], pa.string())
     digit = _DIGIT_CLASSES[pc.all(pc.string_is_ascii(text), min_count=0).as_py() is not False]
     pattern = f"DIGIT{_SEPARATED}{{{least_digits - 1}}}".replace("DIGIT", digit)
     indices = pc.indices_nonzero(pc.fill_null(pc.match_substring_regex(text, pattern), False))
-    return indices.to_pylist(), text.take(indices).to_pylist()
+    return indices, text.take(indices)
 
 
 def _as_text(column: pa.Array, least_digits: int) -> pa.Array | None:
