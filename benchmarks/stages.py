@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from botocore.credentials import ReadOnlyCredentials
 
 from pipeline.aws.dynamodb_vault import DynamoDBVault
@@ -63,13 +64,13 @@ def _one_round(body: bytes, rows: int) -> dict[str, float]:
         known = KnownPans(checked.known_pans)
         hits = timed("search text", find_in_text, checked, layout, known)
         found = timed("distinct", partial(gather, one_time=False), checked, digits_of(hits))
-        pans = found.pans.digits
+        pans = found.digits.cast(pa.binary()).to_pylist()
         timed("fingerprint", fingerprinter.fingerprints, pans, layout.scope)
         tokens = timed("mint", mint_tokens, len(pans), os.urandom)
         sealed = timed("seal", seal, pans, tokens, layout.scope, data_key, os.urandom)
         timed("build requests", _requests, pans, tokens, sealed)
         schema = output_schema(batch.file_columns, layout)
-        table = timed("scrub", scrubbed, checked, found, hits, tokens, schema)
+        table = timed("scrub", scrubbed, checked, found, hits, pa.array(tokens), schema)
         timed("guard", guard_columns, table, layout, known)
         writer = writer or PartWriter(sink, table.schema)
         timed("Parquet", writer.write, table)

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.core.chunks import KeptDigits
 from pipeline.core.distinct import DistinctPans
 from pipeline.core.fingerprints import Fingerprinter
-from pipeline.core.gather import GatheredPans, gather
+from pipeline.core.gather import GatheredPans, MetPans, gather
 from pipeline.core.guard import Hit, KnownPans, find_pans, unmatched_windows
 from pipeline.core.layouts import Layout
 from pipeline.core.output import (
@@ -27,9 +28,9 @@ from pipeline.core.output import (
 )
 from pipeline.core.receipts import Tally
 from pipeline.core.rejects import RejectedRow, columns_line
-from pipeline.core.rows import CheckedRows, Fault, check_rows, luhn_failed_cells
+from pipeline.core.rows import CheckedRows, Fault, check_rows
 from pipeline.errors import TransientError
-from pipeline.minting import Mint
+from pipeline.minting import Mint, PansToMint
 from pipeline.model import START, Chunk, Position, StagedObject
 from pipeline.ports import Ports
 from pipeline.readers.auto import SAMPLE_BYTES, auto_layout
@@ -171,6 +172,7 @@ class _Line:
         self._reported_at = bench.ports.clock()
         self._seen = DistinctPans()
         self._distinct = DistinctPans()
+        self._met = MetPans()
         self._kept_digits = KeptDigits()
         self._tally = Tally()
 
@@ -235,27 +237,55 @@ class _Line:
         late_pans: list[bytes] = []
         if self._file_pans is not None:
             late_pans = _late_pans(checked, self._layout, self._bench, self._file_pans)
-        known = KnownPans([*checked.known_pans, *late_pans])
+        known = KnownPans(pa.concat_arrays([checked.known_pans, _as_strings(late_pans)]))
         text_hits = find_in_text(checked, self._layout, known)
         gathered = gather(checked, digits_of(text_hits), one_time=self._is_one_time)
-        tokens = self._mint.tokens(gathered, self._identify(gathered, checked), checked)
+        tokens = self._tokens(gathered, checked)
         table = scrubbed(checked, gathered, text_hits, tokens, schema)
         table, guard_faults = self._guarded(table, checked, known)
         self._count(batch, checked, table)
         self._reject(batch, [*checked.faults, *guard_faults], rejects)
         return table
 
-    def _identify(self, gathered: GatheredPans, checked: CheckedRows) -> list[bytes]:
-        """The fingerprints of the gathered PANs; takes note of the rejected rows' PANs too."""
-        pans = gathered.pans.digits
-        fingerprints = self._bench.fingerprints(pans, self._layout)
+    def _tokens(self, gathered: GatheredPans, checked: CheckedRows) -> pa.Array:
+        """The token of each gathered PAN; takes note of the rejected rows' PANs too."""
+        self._note_rejected(gathered, checked)
+        if self._is_one_time:
+            self._note(gathered.digits)
+            pans = _to_mint(gathered, pa.arange(0, len(gathered.digits)), checked)
+            return pa.array(self._mint.one_time_tokens(pans), pa.string())
+        tokens = self._met.tokens(gathered.digits)
+        is_new = pc.is_null(tokens)
+        digits = gathered.digits.filter(is_new)
+        if len(digits):
+            fingerprints = self._note(digits)
+            pans = _to_mint(gathered, pc.indices_nonzero(is_new), checked)
+            minted = self._mint.tokens(pans, fingerprints)
+            fresh = pa.array(minted, pa.string())
+            tokens = pc.replace_with_mask(tokens, is_new, fresh)
+            self._met.meet(digits, fresh)
+        return tokens
+
+    def _note(self, digits: pa.Array) -> list[bytes]:
+        """The fingerprints of PANs that get a token, for the file's counts."""
+        fingerprints = self._fingerprints(digits)
         self._distinct.add(fingerprints)
         self._seen.add(fingerprints)
-        left_out = list(set(checked.known_pans).difference(pans))
-        self._seen.add(self._bench.fingerprints(left_out, self._layout))
-        self._kept_digits.lengths.update(map(len, pans), map(len, left_out))
-        self._kept_digits.batches += 1
         return fingerprints
+
+    def _note_rejected(self, gathered: GatheredPans, checked: CheckedRows) -> None:
+        """PANs of rejected rows get no token, but may stand in kept cells of other rows."""
+        lengths = pc.unique(
+            pc.binary_length(pa.concat_arrays([gathered.digits, checked.known_pans]))
+        )
+        self._kept_digits.lengths.update(lengths.to_pylist())
+        self._kept_digits.batches += 1
+        if checked.faults:
+            others = pc.invert(pc.is_in(checked.known_pans, value_set=gathered.digits))
+            self._seen.add(self._fingerprints(checked.known_pans.filter(others)))
+
+    def _fingerprints(self, digits: pa.Array) -> list[bytes]:
+        return self._bench.fingerprints(_as_bytes(digits), self._layout)
 
     def _reused(self) -> int:
         return 0 if self._is_one_time else len(self._distinct) - self._tally.tokens_new
@@ -289,8 +319,7 @@ class _Line:
     ) -> None:
         self._tally.rows_read += batch.rows
         self._tally.rows_written += table.num_rows
-        for digits in checked.pans.values():
-            self._tally.luhn_failed += luhn_failed_cells(digits).true_count
+        self._tally.luhn_failed += checked.luhn_failed
 
     def _reject(
         self, batch: TextRecordBatch, faults: Sequence[Fault], rejects: RejectsFile
@@ -314,3 +343,20 @@ def _first_columns(hits: dict[str, dict[int, list[Hit]]]) -> dict[int, str]:
         for row in rows:
             first.setdefault(row, name)
     return dict(sorted(first.items()))
+
+
+def _to_mint(gathered: GatheredPans, places: pa.Array, checked: CheckedRows) -> PansToMint:
+    """Some of the gathered PANs, each with the customer id of the row where it was seen first."""
+    ids: list[str | None] = [None] * len(places)
+    if checked.customer_ids is not None:
+        ids = checked.customer_ids.take(gathered.first_rows(places)).to_pylist()
+    return PansToMint(_as_bytes(gathered.digits.take(places)), ids)
+
+
+def _as_bytes(digits: pa.Array) -> list[bytes]:
+    pans: list[bytes] = digits.cast(pa.binary()).to_pylist()
+    return pans
+
+
+def _as_strings(pans: Sequence[bytes]) -> pa.Array:
+    return pa.array(pans, pa.binary()).cast(pa.string())

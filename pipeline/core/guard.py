@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -48,13 +49,19 @@ class Hit:
 class KnownPans:
     """The PANs that the exact test looks for."""
 
-    __slots__ = ("_beginnings", "_digits", "_lengths")
+    def __init__(self, digits: pa.Array) -> None:
+        """`digits` is an Arrow array of `string`."""
+        self._column = digits
+        lengths: list[int] = pc.unique(pc.binary_length(digits)).to_pylist()
+        self._lengths = sorted(lengths, reverse=True)
 
-    def __init__(self, digits: Collection[bytes]) -> None:
-        self._digits = frozenset(pan.decode("ascii") for pan in digits)
-        self._lengths = sorted({len(pan) for pan in self._digits}, reverse=True)
-        beginnings = [pan[:MIN_PAN_DIGITS] for pan in self._digits]
-        self._beginnings = pa.array(beginnings, pa.string())
+    @cached_property
+    def _digits(self) -> frozenset[str]:
+        return frozenset(self._column.to_pylist())
+
+    @cached_property
+    def _beginnings(self) -> pa.Array:
+        return pc.utf8_slice_codeunits(self._column, 0, MIN_PAN_DIGITS)
 
     def least_digits(self, *, full: bool) -> int:
         """How many digits a text needs before there can be a hit in it."""
@@ -82,7 +89,7 @@ class KnownPans:
                     yield start, start + length
 
 
-NO_KNOWN_PANS = KnownPans(())
+NO_KNOWN_PANS = KnownPans(pa.array([], pa.string()))
 
 
 def find_pans(text: str, known: KnownPans = NO_KNOWN_PANS, *, full: bool = True) -> list[Hit]:

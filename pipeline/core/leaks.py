@@ -46,7 +46,7 @@ class LeakScanner:
     """Searches bytes for known PANs and, unless told otherwise, for card-like numbers."""
 
     def __init__(self, known: Collection[bytes] = (), *, card_like: bool = True) -> None:
-        self._known = KnownPans(known)
+        self._known = KnownPans(pa.array([pan.decode() for pan in known], pa.string()))
         self._digits = frozenset(known)
         self._card_like = card_like
         self._binary = {form: pan for pan in known for form in _binary_forms(pan)}

@@ -11,25 +11,22 @@ from pipeline.aws.dynamodb_ledger import DynamoDBLedger
 from pipeline.chunking import ChunkChain
 from pipeline.job import _Attempt
 from pipeline.minting import Mint
-from pipeline.model import Decision
+from pipeline.model import Decision, SealedPans
 from tests.faults.schedules import single_faults
 
 
 @contextmanager
 def claim_before_vault_insert() -> Iterator[None]:
     """The fingerprint is claimed first, its vault row comes later."""
-    store, claim = Mint._store, Mint._claimed
-    postponed: dict[int, Sequence[Any]] = {}
 
-    def store_later(mint: Any, *arguments: Any) -> None:
-        postponed[id(mint)] = arguments
+    async def claim_first(
+        mint: Any, places: Any, sealed: SealedPans, fingerprints: Sequence[bytes]
+    ) -> Any:
+        winners = await mint._claim(fingerprints, sealed.tokens)
+        await mint._store(places, sealed)
+        return places, winners
 
-    def claim_first(mint: Any, *arguments: Any) -> Any:
-        held = claim(mint, *arguments)
-        store(mint, *postponed.pop(id(mint)))  # type: ignore[arg-type]
-        return held
-
-    with mock.patch.multiple(Mint, _store=store_later, _claimed=claim_first):
+    with mock.patch.object(Mint, "_store_and_claim", claim_first):
         yield
 
 

@@ -25,6 +25,10 @@ PAN = "4111111111111111"
 PLAINTEXT = b"K" * 32
 
 
+def known_pans(pans: list[bytes]) -> KnownPans:
+    return KnownPans(pa.array([pan.decode() for pan in pans], pa.string()))
+
+
 def text_batch() -> object:
     content = f"pan,note\n{PAN},see {PAN}\n1\n{PAN}\n".encode()
     (batch,) = read_delimited(io.BytesIO(content), a_layout("pan", "note"))
@@ -53,7 +57,7 @@ HOLDERS: dict[str, Callable[[], object]] = {
     "gathered pans": lambda: gather(checked_rows(), [PAN.encode()], one_time=False),  # type: ignore[arg-type]
     "hits": lambda: find_pans(f"see {PAN}"),
     "column scan": lambda: find_in_column(pa.array([f"see {PAN}"])),
-    "known pans": lambda: KnownPans([PAN.encode()]),
+    "known pans": lambda: known_pans([PAN.encode()]),
     "normalised pans": lambda: normalise(pa.array([PAN, "x", f" {PAN}"])),
     "distinct pans": distinct,
 }
