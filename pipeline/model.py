@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from enum import Enum
 from typing import Any, Literal
 
 Purpose = Literal["vault", "fingerprint"]
@@ -45,6 +46,14 @@ class Upload:
     def uri(self) -> str:
         """`s3://bucket/key`."""
         return f"s3://{self.bucket}/{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkTask:
+    """A planned chunk of an upload, by its place in the plan, counted from 0."""
+
+    upload: Upload
+    ordinal: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +212,38 @@ class Decision:
     attempt_id: str
     receipt: Mapping[str, Any]
     parts: Sequence[tuple[str, str]] = ()
+
+
+class Unfinished(Enum):
+    """Why a job has no receipt yet."""
+
+    TO_BE_CONTINUED = "the time was up: the same message goes on from here"
+    ELSEWHERE = "other messages carry the rest"
+
+
+@dataclass(frozen=True, slots=True)
+class FanOut:
+    """How far a file is that many workers work off together.
+
+    `planned` is how many chunks it has, None until all of it is planned; `done` are the ordinals of
+    those that are worked off. `source_sha256` is None unless whoever planned it read all of it.
+    """
+
+    planned: int | None = None
+    done: frozenset[int] = frozenset()
+    source_sha256: str | None = None
+    is_failed: bool = False
+    decision: Decision | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every chunk is worked off."""
+        return self.planned is not None and len(self.done) == self.planned
+
+    @property
+    def left(self) -> list[int]:
+        """The planned chunks that are yet to be worked off."""
+        return [at for at in range(self.planned or 0) if at not in self.done]
 
 
 @dataclass(frozen=True, slots=True)

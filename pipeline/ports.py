@@ -15,6 +15,7 @@ from pipeline.core.layouts import Layout
 from pipeline.model import (
     DataKey,
     Decision,
+    FanOut,
     JobState,
     SealedPans,
     SourceObject,
@@ -127,6 +128,9 @@ class TokenizedStore(Protocol):
     def discard_staged(self, staged_uris: Sequence[str]) -> None:
         """Removes staged parts that nobody needs any more."""
 
+    def open_staged(self, staged_uri: str) -> AbstractContextManager[BinaryIO]:
+        """The bytes of a staged part."""
+
     def put_receipt(self, receipt: Mapping[str, Any]) -> None:
         """Writes a receipt; a committed one is never replaced."""
 
@@ -153,6 +157,15 @@ class Ledger(Protocol):
         self, job_id: str, name: str, document: Mapping[str, Any]
     ) -> Mapping[str, Any]:
         """Records that a chunk is worked off: the first to say so stands, and is returned."""
+
+    def fan_out(self, job_id: str) -> FanOut:
+        """How far the chunks of a job are that its file was parted into."""
+
+    def finish_plan(self, job_id: str, chunks: int, source_sha256: str | None) -> FanOut:
+        """Notes that the whole file is planned; the first plan stands."""
+
+    def finish_chunk(self, job_id: str, ordinal: int) -> FanOut:
+        """Notes that a planned chunk is worked off; to note it twice changes nothing."""
 
     def claim(self, name: str, job_id: str) -> str:
         """The job that what is named so belongs to: the first that claims it and does not fail."""
@@ -185,6 +198,16 @@ class DeadLetters(Protocol):
         """Adds a dead letter, durably."""
 
 
+class WorkQueue(Protocol):
+    """The queue that workers are fed from."""
+
+    def send_all(self, messages: Sequence[Mapping[str, Any]]) -> None:
+        """Adds messages, durably; in no order."""
+
+    def postpone(self, receipt_handle: str, seconds: int) -> None:
+        """Hides a received message for that long before it is delivered again."""
+
+
 class CallCounter(Protocol):
     """Counts the calls made to AWS: a call has a price."""
 
@@ -205,6 +228,7 @@ class Ports:
     key_service: KeyService
     ledger: Ledger
     layouts: LayoutCatalogue
+    work_queue: WorkQueue
     dead_letters: DeadLetters
     calls: CallCounter
     clock: Clock

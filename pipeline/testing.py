@@ -25,6 +25,7 @@ from pipeline.keys import FINGERPRINT_KEY_VERSION, fingerprint_data_key_id
 from pipeline.model import (
     DataKey,
     Decision,
+    FanOut,
     JobState,
     SealedPan,
     SealedPans,
@@ -240,6 +241,13 @@ class MemoryTokenized:
         for uri in staged_uris:
             self.objects.pop(uri, None)
 
+    @contextmanager
+    def open_staged(self, staged_uri: str) -> Iterator[BinaryIO]:
+        """Raises `TransientError` if nothing is staged."""
+        if staged_uri not in self.objects:
+            raise TransientError("aws_error", "nothing is staged")
+        yield io.BytesIO(self.objects[staged_uri])
+
     def put_receipt(self, receipt: Mapping[str, Any]) -> None:
         """A committed one is never replaced."""
         existing = self.receipts.get(receipt["job_id"])
@@ -260,6 +268,9 @@ class _Job:
     trouble: str = ""
     decision: Decision | None = None
     has_chunks: bool = False
+    planned: int | None = None
+    done: frozenset[int] = frozenset()
+    sha256: str | None = None
 
 
 class MemoryLedger:
@@ -300,6 +311,23 @@ class MemoryLedger:
         if job := self._undecided(job_id):
             job.has_chunks = True
         return self.chunks.setdefault((job_id, name), json.loads(json.dumps(document)))
+
+    def fan_out(self, job_id: str) -> FanOut:
+        """How far the chunks are."""
+        job = self.jobs.get(job_id, _Job())
+        return FanOut(job.planned, job.done, job.sha256, job.status == "failed", job.decision)
+
+    def finish_plan(self, job_id: str, chunks: int, source_sha256: str | None) -> FanOut:
+        """The first plan stands."""
+        if (job := self._undecided(job_id)) and job.planned is None:
+            job.planned, job.sha256 = chunks, source_sha256
+        return self.fan_out(job_id)
+
+    def finish_chunk(self, job_id: str, ordinal: int) -> FanOut:
+        """Notes that it is worked off."""
+        if job := self._undecided(job_id):
+            job.done |= {ordinal}
+        return self.fan_out(job_id)
 
     def claim(self, name: str, job_id: str) -> str:
         """The first claim of a job that does not fail holds."""
@@ -354,6 +382,22 @@ class MemoryLayouts:
         return self.layouts[name]
 
 
+class MemoryWorkQueue:
+    """Messages in `messages`, the earliest first."""
+
+    def __init__(self) -> None:
+        self.messages: list[Mapping[str, Any]] = []
+        self.postponed: list[tuple[str, int]] = []
+
+    def send_all(self, messages: Sequence[Mapping[str, Any]]) -> None:
+        """Adds messages."""
+        self.messages += json.loads(json.dumps(messages))
+
+    def postpone(self, receipt_handle: str, seconds: int) -> None:
+        """Takes note in `postponed`."""
+        self.postponed.append((receipt_handle, seconds))
+
+
 class MemoryDeadLetters:
     """Dead letters, in `letters`."""
 
@@ -385,6 +429,7 @@ class MemoryWorld:
     quarantine: MemoryQuarantine = field(default_factory=MemoryQuarantine)
     tokenized: MemoryTokenized = field(default_factory=MemoryTokenized)
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
+    work_queue: MemoryWorkQueue = field(default_factory=MemoryWorkQueue)
     dead_letters: MemoryDeadLetters = field(default_factory=MemoryDeadLetters)
     keys: MemoryKeys = field(init=False)
 
@@ -408,6 +453,7 @@ class MemoryWorld:
             key_service=self.keys,
             ledger=self.ledger,
             layouts=self.layouts,
+            work_queue=self.work_queue,
             dead_letters=self.dead_letters,
             calls=NoCalls(),
             clock=lambda: A_MOMENT,

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from pipeline.core.chunks import KeptDigits
 from pipeline.core.distinct import DistinctPans
 from pipeline.core.fingerprints import Fingerprinter
 from pipeline.core.gather import GatheredPans, MetPans, gather
-from pipeline.core.guard import Hit, KnownPans, find_pans, unmatched_windows
+from pipeline.core.guard import Hit, KnownPans, beginnings_of, find_pans, windows
 from pipeline.core.layouts import Layout
 from pipeline.core.output import (
     columns_by_fate,
     digits_of,
     find_in_text,
     guard_columns,
+    guarded_names,
     output_schema,
     redact,
     scrubbed,
@@ -68,13 +70,15 @@ class ChunkResult:
     """What one attempt at a chunk produced; nothing of it is visible to a consumer yet.
 
     `end` is where the rest of the file begins, None behind its last record. `distinct` are the PANs
-    that were tokenized, `seen` those and the ones of rejected rows. `source_sha256` is None unless
+    that were tokenized, `seen` those and the ones of rejected rows, and
+    `beginnings` the digits that the latter begin with. `source_sha256` is None unless
     the chunk is the whole file.
     """
 
     tally: Tally
     distinct: DistinctPans
     seen: DistinctPans
+    beginnings: pa.Array = field(repr=False)
     kept_digits: KeptDigits
     parts: Sequence[StagedObject]
     has_rejects: bool
@@ -84,10 +88,11 @@ class ChunkResult:
 
 @dataclass(frozen=True, slots=True)
 class FilePans:
-    """All PANs of a file, and how many digits they have."""
+    """All PANs of a file: digests, lengths, and the digits that they begin with."""
 
     digests: DistinctPans
     lengths: Collection[int]
+    beginnings: pa.Array = field(repr=False)
 
 
 def tokenize_chunk(
@@ -107,44 +112,41 @@ def tokenize_chunk(
 
 
 def needs_another_pass(
-    chunk: Chunk, layout: Layout | None, bench: Bench, file_pans: FilePans
+    parts: Sequence[StagedObject], layout: Layout | None, bench: Bench, file_pans: FilePans
 ) -> bool:
-    """Whether a kept cell of the chunk holds a PAN that only other record batches show to be one.
+    """Whether a kept cell of a chunk holds a PAN that only other record batches show to be one.
 
     A record batch is guarded against its own PANs as it passes. One that fails Luhn can stand in a
-    kept cell of another batch and look like any other number; to find it, the chunk is read once
-    more, now that all PANs of the file are known.
-
-    Raises `TransientError` `out_of_time`.
+    kept cell of another batch and look like any other number; to find it, the columns that were
+    kept are read once more from the staged parts, now that all PANs of the file are known.
     """
-    with _opened(chunk, layout, bench) as (source, known_layout):
-        for at, batch in enumerate(_batches(source, known_layout, chunk, bench)):
-            if at and bench.is_out_of_time:
-                raise TransientError("out_of_time", "while kept cells were held against all PANs")
-            checked = check_rows(batch.columns, known_layout)
-            if _late_pans(checked, known_layout, bench, file_pans):
-                return True
+    if layout is None:  # nothing was kept
+        return False
+    for part in parts:
+        with bench.ports.tokenized.open_staged(part.uri) as stream:
+            file = pq.ParquetFile(stream)
+            names = guarded_names(file.schema_arrow, layout)
+            for batch in file.iter_batches(columns=names):
+                if _late_pans(batch.columns, layout, bench, file_pans):
+                    return True
     return False
 
 
 def _late_pans(
-    checked: CheckedRows, layout: Layout, bench: Bench, file_pans: FilePans
+    kept: Iterable[pa.Array], layout: Layout, bench: Bench, file_pans: FilePans
 ) -> list[bytes]:
-    """PANs of the file in kept cells that the rows at hand do not show to be PANs."""
-    known = KnownPans(checked.known_pans)
-    windows: set[bytes] = set()
-    for name, cells in checked.kept.items():
-        full = layout.columns[name].guard == "full"
-        windows.update(unmatched_windows(cells, known, file_pans.lengths, full=full))
-    candidates = list(windows)
+    """PANs of the file in kept cells, whether or not the rows at hand show them to be PANs."""
+    lengths, beginnings = file_pans.lengths, file_pans.beginnings
+    candidates = list({each for cells in kept for each in windows(cells, lengths, beginnings)})
     is_pan = file_pans.digests.has(bench.fingerprints(candidates, layout))
     return [each for each, is_one in zip(candidates, is_pan, strict=True) if is_one]
 
 
 @contextmanager
-def _opened(
+def opened(
     chunk: Chunk, layout: Layout | None, bench: Bench
 ) -> Iterator[tuple[HashingReader, Layout]]:
+    """The source of a chunk and the layout that it is read by; the given one, unless it is None."""
     with bench.ports.quarantine.open(chunk.source) as stream:
         source = HashingReader(stream)
         if chunk.start == START:
@@ -173,6 +175,7 @@ class _Line:
         self._seen = DistinctPans()
         self._distinct = DistinctPans()
         self._met = MetPans()
+        self._beginnings = pa.array([], pa.string())
         self._kept_digits = KeptDigits()
         self._tally = Tally()
 
@@ -180,7 +183,7 @@ class _Line:
         """The whole chunk, or what there was time for."""
         end: Position | None = None
         with ExitStack() as stack:
-            source, self._layout = stack.enter_context(_opened(self._chunk, layout, self._bench))
+            source, self._layout = stack.enter_context(opened(self._chunk, layout, self._bench))
             self._mint = self._new_mint()
             parts = stack.enter_context(StagedParts(self._chunk, self._ports))
             rejects = stack.enter_context(RejectsFile(self._chunk, self._ports))
@@ -198,6 +201,7 @@ class _Line:
             self._tally,
             self._distinct,
             self._seen,
+            self._beginnings,
             self._kept_digits,
             parts.staged,
             rejects.is_open,
@@ -236,7 +240,9 @@ class _Line:
         checked = check_rows(batch.columns, self._layout)
         late_pans: list[bytes] = []
         if self._file_pans is not None:
-            late_pans = _late_pans(checked, self._layout, self._bench, self._file_pans)
+            late_pans = _late_pans(
+                checked.kept.values(), self._layout, self._bench, self._file_pans
+            )
         known = KnownPans(pa.concat_arrays([checked.known_pans, _as_strings(late_pans)]))
         text_hits = find_in_text(checked, self._layout, known)
         gathered = gather(checked, digits_of(text_hits), one_time=self._is_one_time)
@@ -275,10 +281,11 @@ class _Line:
 
     def _note_rejected(self, gathered: GatheredPans, checked: CheckedRows) -> None:
         """PANs of rejected rows get no token, but may stand in kept cells of other rows."""
-        lengths = pc.unique(
-            pc.binary_length(pa.concat_arrays([gathered.digits, checked.known_pans]))
-        )
-        self._kept_digits.lengths.update(lengths.to_pylist())
+        for digits in (gathered.digits, checked.known_pans):
+            lengths = pc.unique(pc.binary_length(digits))
+            self._kept_digits.lengths.update(lengths.to_pylist())
+            both = pa.concat_arrays([self._beginnings, beginnings_of(digits)])
+            self._beginnings = both.unique()
         self._kept_digits.batches += 1
         if checked.faults:
             others = pc.invert(pc.is_in(checked.known_pans, value_set=gathered.digits))

@@ -19,7 +19,7 @@ from pipeline.aws.layout_catalogue import UriLayouts
 from pipeline.aws.pump import Pump
 from pipeline.aws.s3_objects import S3Quarantine, S3Tokenized
 from pipeline.aws.signing import FrozenCredentials
-from pipeline.aws.sqs_queue import SQSDeadLetters
+from pipeline.aws.sqs_queue import SQSDeadLetters, SQSWorkQueue
 from pipeline.errors import TransientError
 from pipeline.ports import Ports
 from pipeline.settings import Settings
@@ -68,7 +68,7 @@ def utc_now() -> datetime:
 def ports_of(settings: Settings, session: CountedSession | None = None) -> Ports:
     """The AWS adapters of a deployment."""
     session = session or CountedSession()
-    dynamodb, s3 = session.client("dynamodb"), session.client("s3")
+    dynamodb, s3, sqs = map(session.client, ("dynamodb", "s3", "sqs"))
     calls = DynamoDBCalls(dynamodb, session.credentials)
     return Ports(
         quarantine=S3Quarantine(s3, settings.quarantine_bucket),
@@ -80,7 +80,8 @@ def ports_of(settings: Settings, session: CountedSession | None = None) -> Ports
         key_service=KMSKeys(session.client("kms"), settings.vault_key_arn),
         ledger=DynamoDBLedger(dynamodb, settings.jobs_table),
         layouts=UriLayouts(settings.layouts_uri, s3),
-        dead_letters=SQSDeadLetters(session.client("sqs"), settings.dead_letter_queue_url),
+        work_queue=SQSWorkQueue(sqs, settings.work_queue_url),
+        dead_letters=SQSDeadLetters(sqs, settings.dead_letter_queue_url),
         calls=session,
         clock=utc_now,
         entropy=os.urandom,

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from pipeline.aws.faults import error_code, translated
 from pipeline.core.receipts import iso_time
 from pipeline.errors import TransientError
-from pipeline.model import Decision, JobState
+from pipeline.model import Decision, FanOut, JobState
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -30,12 +30,15 @@ _NAMES = {
         "#chunk",
         "#decision",
         "#detail",
+        "#done",
         "#expires_at",
         "#has_chunks",
         "#layout",
         "#owner",
+        "#planned",
         "#reason",
         "#rows_read",
+        "#sha256",
         "#started_at",
         "#status",
         "#trouble",
@@ -122,6 +125,31 @@ class DynamoDBLedger:
         if stands is None:
             raise TransientError("chunk_unresolved", "the ledger does not show the chunk")
         return stands
+
+    def fan_out(self, job_id: str) -> FanOut:
+        """How far the chunks of a job are that its file was parted into."""
+        return _fan_out(self._get(job_id))
+
+    def finish_plan(self, job_id: str, chunks: int, source_sha256: str | None) -> FanOut:
+        """The first plan stands; after a lost reply, that is our own."""
+        values = {":planned": {"N": str(chunks)}, ":now": _now()}
+        expression = "SET #planned = :planned, #updated_at = :now"
+        if source_sha256 is not None:
+            values[":sha256"] = {"S": source_sha256}
+            expression += ", #sha256 = :sha256"
+        unplanned = f"{_STARTED_AND_UNDECIDED} AND attribute_not_exists(#planned)"
+        item = self._update(job_id, expression, values, unplanned)
+        return _fan_out(item if item is not None else self._get(job_id))
+
+    def finish_chunk(self, job_id: str, ordinal: int) -> FanOut:
+        """A set holds each ordinal once, however often a reply is lost."""
+        item = self._update(
+            job_id,
+            "ADD #done :ordinal SET #updated_at = :now",
+            {":ordinal": {"NS": [str(ordinal)]}, ":now": _now()},
+            _STARTED_AND_UNDECIDED,
+        )
+        return _fan_out(item if item is not None else self._get(job_id))
 
     def claim(self, name: str, job_id: str) -> str:
         """The job that what is named so belongs to: the first that claims it and does not fail.
@@ -288,18 +316,35 @@ def _state(item: Mapping[str, Any]) -> JobState:
     attempts = int(item.get("attempts", {}).get("N", "0"))
     if "decision" not in item:
         return JobState(attempts, has_chunks="has_chunks" in item)
+    return JobState(attempts, _decision(item), item["status"]["S"] == "committed")
+
+
+def _decision(item: Mapping[str, Any]) -> Decision | None:
+    if "decision" not in item:
+        return None
     document = orjson.loads(item["decision"]["S"])
-    decision = Decision(
+    return Decision(
         document["attempt_id"],
         document["receipt"],
         tuple((staged, published) for staged, published in document["parts"]),
     )
-    return JobState(attempts, decision, item["status"]["S"] == "committed")
+
+
+def _fan_out(item: Mapping[str, Any]) -> FanOut:
+    return FanOut(
+        planned=int(item["planned"]["N"]) if "planned" in item else None,
+        done=frozenset(map(int, item.get("done", {}).get("NS", ()))),
+        source_sha256=item.get("sha256", {}).get("S"),
+        is_failed=item.get("status", {}).get("S") == "failed",
+        decision=_decision(item),
+    )
 
 
 def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
     plain: dict[str, Any] = {}
+    if "done" in item:
+        plain["chunks_done"] = len(item["done"]["NS"])
     for name, value in item.items():
-        if name not in ("decision", "has_chunks"):
+        if name not in ("decision", "done", "has_chunks", "sha256"):
             plain[name] = int(value["N"]) if "N" in value else value.get("S")
     return plain

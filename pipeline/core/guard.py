@@ -24,6 +24,7 @@ from pipeline.core.pans import (
 )
 
 MIN_RUN_DIGITS = 13  # 12-digit runs are retrieval reference numbers far more often than Maestro
+BEGINNING_DIGITS = 6  # the shortest issuer identification number, ISO/IEC 7812-1
 REDACTED = "[PAN removed]"
 
 # What may stand between the digits of a PAN: what normalisation takes away, and . _ / besides.
@@ -70,16 +71,7 @@ class KnownPans:
 
     def may_stand_in(self, cells: pa.Array) -> pa.Array:
         """Arrow `bool`: which of the cells, digits without separators, may hold a known PAN."""
-        longest = pc.max(pc.binary_length(cells)).as_py() or 0
-        starts = range(longest - MIN_PAN_DIGITS + 1)
-        if not self._lengths or not starts:
-            return pa.repeat(pa.scalar(False), len(cells))
-        slices = [pc.utf8_slice_codeunits(cells, at, at + MIN_PAN_DIGITS) for at in starts]
-        is_one = pc.is_in(pa.concat_arrays(slices), value_set=self._beginnings)
-        may_be = is_one.slice(0, len(cells))
-        for at in starts[1:]:
-            may_be = pc.or_(may_be, is_one.slice(at * len(cells), len(cells)))
-        return may_be
+        return _may_hold(cells, self._beginnings, MIN_PAN_DIGITS)
 
     def windows(self, digits: str) -> Iterator[tuple[int, int]]:
         """Where a known PAN stands within a run of digits, as start and end."""
@@ -185,20 +177,45 @@ def find_in_column(
     return ColumnScan(hits, suspects)
 
 
-def unmatched_windows(
-    column: pa.Array, known: KnownPans, lengths: Collection[int], *, full: bool
-) -> list[bytes]:
-    """Every run of digits of these lengths, overlaps included, in what the guard lets through."""
-    windows: list[bytes] = []
+def windows(column: pa.Array, lengths: Collection[int], beginnings: pa.Array) -> list[bytes]:
+    """Every run of digits that may be one of certain PANs, overlaps included.
+
+    Of those PANs the lengths are known, and their first `BEGINNING_DIGITS` digits (`string`).
+    """
     _, cells = _suspects(column, min(lengths, default=MAX_PAN_DIGITS + 1))
+    has_more = pc.invert(pc.ascii_is_decimal(cells))
+    cells = cells.filter(pc.or_(has_more, _may_hold(cells, beginnings, BEGINNING_DIGITS)))
+    known = frozenset(beginnings.to_pylist()) if len(cells) else frozenset()
+    found: list[bytes] = []
     for cell in cells.to_pylist():
-        hits = find_pans(cell, known, full=full)
-        rest = replaced(cell, hits, lambda _: "\n") if hits else cell
-        for run in _RUN.finditer(_with_ascii_digits(rest)):
-            digits = _digits_of(run[0]).encode("ascii")
+        for run in _RUN.finditer(_with_ascii_digits(cell)):
+            digits = _digits_of(run[0])
+            starts = [
+                at for at in range(len(digits)) if digits[at : at + BEGINNING_DIGITS] in known
+            ]
             for length in lengths:
-                windows += [digits[at : at + length] for at in range(len(digits) - length + 1)]
-    return windows
+                ends = [at + length for at in starts if at + length <= len(digits)]
+                found += [digits[end - length : end].encode("ascii") for end in ends]
+    return found
+
+
+def beginnings_of(pans: pa.Array) -> pa.Array:
+    """The first digits of PANs, each once: issuer numbers, by which most other numbers differ."""
+    return pc.unique(pc.utf8_slice_codeunits(pans, 0, BEGINNING_DIGITS))
+
+
+def _may_hold(cells: pa.Array, beginnings: pa.Array, width: int) -> pa.Array:
+    """Arrow `bool`: which cells, digits without separators, hold one of the beginnings."""
+    longest = pc.max(pc.binary_length(cells)).as_py() or 0
+    starts = range(longest - MIN_PAN_DIGITS + 1)
+    if not len(beginnings) or not starts:
+        return pa.repeat(pa.scalar(False), len(cells))
+    slices = [pc.utf8_slice_codeunits(cells, at, at + width) for at in starts]
+    is_one = pc.is_in(pa.concat_arrays(slices), value_set=beginnings)
+    may_be = is_one.slice(0, len(cells))
+    for at in starts[1:]:
+        may_be = pc.or_(may_be, is_one.slice(at * len(cells), len(cells)))
+    return may_be
 
 
 def _suspects(column: pa.Array, least_digits: int) -> tuple[pa.Array, pa.Array]:

@@ -16,10 +16,12 @@ from pipeline.core.guard import find_pans, redacted
 from pipeline.core.jobs import is_intake, layout_name_of
 from pipeline.core.receipts import iso_time
 from pipeline.errors import PermanentError
-from pipeline.model import Upload
+from pipeline.model import ChunkTask, Upload
 
 KIND_PREFIX = "pantok."  # of the documents that are our own
 DEAD_LETTER_KIND = f"{KIND_PREFIX}dead-letter"
+CHUNK_KIND = f"{KIND_PREFIX}chunk"
+MAX_ORDINAL = 10**6  # of a chunk
 MAX_ATTEMPTS = 10**9  # that a message may claim
 MAX_QUOTED_CHARACTERS = 64 * 1024  # of a message that could not be understood
 UNVERSIONED = "null"  # how S3 calls the version of an object in an unversioned bucket
@@ -33,12 +35,14 @@ _ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
 class WorkMessage:
     """A message, understood.
 
-    `uploads` are to be tokenized; `ignored` counts events that ask for nothing (test events,
-    deletions, objects outside the intake); `refused` is the reason why the message, or a part of
-    it, cannot be worked off, or empty; `earlier_attempts` counts those before it was replayed.
+    `uploads` are to be tokenized, `chunks` are planned parts of such; `ignored` counts events that
+    ask for nothing (test events, deletions, objects outside the intake); `refused` is the reason
+    why the message, or a part of it, cannot be worked off, or empty; `earlier_attempts` counts
+    those before it was replayed.
     """
 
     uploads: Sequence[Upload] = ()
+    chunks: Sequence[ChunkTask] = ()
     ignored: int = 0
     refused: str = ""
     earlier_attempts: int = 0
@@ -53,7 +57,7 @@ def parse_message(body: str, quarantine_bucket: str) -> WorkMessage:
     if not isinstance(unverified, dict):
         return WorkMessage(refused="malformed_message")
     if str(unverified.get("kind", "")).startswith(KIND_PREFIX):
-        return WorkMessage(refused="unknown_message_kind")
+        return _parse_own(unverified, quarantine_bucket)
     if unverified.get("Event") == "s3:TestEvent":
         return WorkMessage(ignored=1)
     records = unverified.get("Records")
@@ -61,6 +65,36 @@ def parse_message(body: str, quarantine_bucket: str) -> WorkMessage:
         return WorkMessage(refused="malformed_message")
     parts = [_parse_record(record, quarantine_bucket) for record in records]
     return _merged(parts, _attempts(unverified))
+
+
+def _parse_own(unverified: Mapping[str, Any], quarantine_bucket: str) -> WorkMessage:
+    """A message that a worker sent, perhaps one of another version of the product."""
+    if unverified["kind"] != CHUNK_KIND:
+        return WorkMessage(refused="unknown_message_kind")
+    task = _chunk_task(unverified)
+    if task is None:
+        return WorkMessage(refused="malformed_message")
+    if task.upload.bucket != quarantine_bucket:
+        return WorkMessage(refused="foreign_bucket")
+    return WorkMessage(chunks=(task,), earlier_attempts=_attempts(unverified))
+
+
+def _chunk_task(unverified: Mapping[str, Any]) -> ChunkTask | None:
+    ordinal, upload = unverified.get("chunk"), unverified.get("upload")
+    if not isinstance(ordinal, int) or isinstance(ordinal, bool) or not isinstance(upload, dict):
+        return None
+    names = [upload.get(name) for name in ("bucket", "key", "version_id")]
+    if not 0 <= ordinal <= MAX_ORDINAL or not all(map(_is_text, names)):
+        return None
+    bucket, key, version_id = map(str, names)
+    return ChunkTask(Upload(bucket, key, version_id), ordinal) if is_intake(key) else None
+
+
+def chunk_message(task: ChunkTask) -> dict[str, Any]:
+    """The message that asks for a planned chunk."""
+    upload = task.upload
+    named = {"bucket": upload.bucket, "key": upload.key, "version_id": upload.version_id}
+    return {"kind": CHUNK_KIND, "upload": named, "chunk": task.ordinal}
 
 
 def _attempts(unverified: Mapping[str, Any]) -> int:
@@ -185,6 +219,8 @@ def read_dead_letter(body: str, sent_at: datetime, deliveries: int = 0) -> Mappi
     document = unverified if isinstance(unverified, dict) else {}
     attempts = _attempts(document) + deliveries
     failure = Failure("worker_died", "every attempt ended without a word", attempts, sent_at)
+    if document.get("kind") == CHUNK_KIND and (task := _chunk_task(document)):
+        return dead_letter_of_upload(task.upload, failure)
     records = document.get("Records")
     if isinstance(records, list) and len(records) == 1:
         parsed = _parse_record(records[0], _bucket_of(records[0]))

@@ -31,7 +31,6 @@ from moto.dynamodb.models.utilities import dynamo_to_dict
 
 from pipeline.aws import faults as aws_faults
 from pipeline.aws import pump
-from pipeline.aws.sqs_queue import SQSWorkQueue
 from pipeline.errors import TransientError
 from pipeline.handlers import work_queue
 from pipeline.handlers.work_queue import WorkQueueConsumer
@@ -201,9 +200,8 @@ class Cloud:
         session = WiredSession(self.session, wire)
         ports = ports_of(self.settings, session)  # type: ignore[arg-type]
         key = FingerprintKey(ports.key_service, ports.data_key_records, ports.clock)
-        queue = SQSWorkQueue(session.client("sqs"), self.settings.work_queue_url)
         worker = Worker(ports, key.fingerprinter, memory_gb=1.7)
-        return CloudWorker(WorkQueueConsumer(self.settings, worker, queue), wire, seconds_left)
+        return CloudWorker(WorkQueueConsumer(self.settings, worker), wire, seconds_left)
 
     def receive(self) -> Delivery | None:
         """As Lambda's poller does; SQS itself moves what was received too often."""

@@ -17,6 +17,7 @@ from pipeline.core.messages import (
     DEAD_LETTER_KIND,
     MAX_QUOTED_CHARACTERS,
     Failure,
+    chunk_message,
     dead_letter_of_message,
     dead_letter_of_upload,
     parse_message,
@@ -24,7 +25,8 @@ from pipeline.core.messages import (
     replayable_message,
     upload_message,
 )
-from pipeline.model import Upload
+from pipeline.model import ChunkTask, Upload
+from pipeline.testing import A_MOMENT
 
 BUCKET = "quarantine"
 WHEN = datetime(2026, 11, 23, 12, 30, tzinfo=UTC)
@@ -404,7 +406,7 @@ def test_attempts_that_cannot_be_counted_with_are_none(claim: object) -> None:
 @pytest.mark.parametrize(
     "document",
     [
-        {"kind": "pantok.chunk", "version": 9},
+        {"kind": "pantok.part", "version": 9},
         {"kind": "pantok.dead-letter", "message": EVENT},
         EVENT | {"kind": "pantok.something-to-come"},
     ],
@@ -418,3 +420,39 @@ def test_a_message_of_another_version_of_the_product_gets_a_reason(document: Any
 def test_a_letter_without_a_message_cannot_be_replayed(message: object) -> None:
     assert replayable_message({"message": message}) is None
     assert replayable_message({}) is None
+
+
+TASK = ChunkTask(Upload("quarantine", "incoming/x/a b.csv", "v1"), 12)
+
+
+def test_a_message_about_a_chunk_is_understood_as_it_was_meant() -> None:
+    message = parse(chunk_message(TASK) | {"attempts": 7})
+    assert message.chunks == (TASK,)
+    assert message.earlier_attempts == 7
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"chunk": -1},
+        {"chunk": "1"},
+        {"chunk": True},
+        {"chunk": 10**7},
+        {"upload": None},
+        {"upload": {"bucket": "quarantine", "key": 5, "version_id": "v"}},
+        {"upload": {"bucket": "quarantine", "key": "layouts/x.toml", "version_id": "v"}},
+    ],
+)
+def test_a_message_about_a_chunk_that_cannot_be_is_malformed(change: Any) -> None:
+    assert parse(chunk_message(TASK) | change).refused == "malformed_message"
+
+
+def test_a_chunk_of_a_foreign_bucket_is_refused() -> None:
+    task = ChunkTask(Upload("elsewhere", "incoming/x/a", "v"), 0)
+    assert parse(chunk_message(task)).refused == "foreign_bucket"
+
+
+def test_a_chunk_whose_worker_died_each_time_is_replayed_as_its_file() -> None:
+    letter = read_dead_letter(json.dumps(chunk_message(TASK)), A_MOMENT, 5)
+    assert (letter["reason"], letter["job_id"]) == ("worker_died", TASK.upload.job_id)
+    assert letter["message"] == upload_message(TASK.upload)
