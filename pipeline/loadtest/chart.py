@@ -7,108 +7,81 @@ from dataclasses import dataclass
 from html import escape
 from math import ceil, floor, log10
 
-WIDTH, HEIGHT = 720, 250
-LEFT, RIGHT, TOP, BOTTOM = 64, 14, 14, 40
-TICKS = 5
+HEIGHT = 230
+LEFT, RIGHT, TOP, BOTTOM = 56, 12, 10, 42
+VALUE_TICKS, SECOND_TICKS = 4, 8
 
 Points = Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
-    """A named line; with `is_filled` the area below it is tinted."""
+class Chart:
+    """What is drawn: counts or rates over seconds; `width` is in the units of the drawing."""
 
-    name: str
+    title: str
+    unit: str
     points: Points
-    is_filled: bool = False
+    width: int = 540
+    seconds: str = "seconds since the start"
+
+    def svg(self) -> str:
+        """A figure with title, unit, axes and grid."""
+        if not self.points:
+            return self._figure('<p class="quiet">Nothing was measured.</p>')
+        label = escape(f"{self.title}, {self.unit}")
+        return self._figure(
+            f'<svg viewBox="0 0 {self.width} {HEIGHT}" role="img" aria-label="{label}">'
+            f"{self._grid()}{self._curve()}</svg>"
+        )
+
+    @property
+    def _values(self) -> list[float]:
+        return ticks(max(y for _, y in self.points), VALUE_TICKS, least_step=1.0)
+
+    def _x(self, seconds: float) -> float:
+        right = max(x for x, _ in self.points) or 1.0
+        return LEFT + seconds / right * (self.width - LEFT - RIGHT)
+
+    def _y(self, value: float) -> float:
+        return HEIGHT - BOTTOM - value / self._values[-1] * (HEIGHT - TOP - BOTTOM)
+
+    def _grid(self) -> str:
+        right, last = self.width - RIGHT, max(x for x, _ in self.points)
+        parts = []
+        for value in self._values:
+            y = self._y(value)
+            parts.append(f'<line x1="{LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
+            parts.append(_text(LEFT - 8, y + 4, "end", number(value)))
+        for seconds in ticks(last, SECOND_TICKS):
+            if seconds <= last:
+                parts.append(_text(self._x(seconds), HEIGHT - 24, "middle", number(seconds)))
+        parts.append(_text((LEFT + right) / 2, HEIGHT - 5, "middle", self.seconds))
+        return "".join(parts)
+
+    def _curve(self) -> str:
+        points = " ".join(f"{self._x(x):.1f},{self._y(y):.1f}" for x, y in self.points)
+        first, last = self._x(self.points[0][0]), self._x(self.points[-1][0])
+        floor_y = self._y(0)
+        area = f"{first:.1f},{floor_y:.1f} {points} {last:.1f},{floor_y:.1f}"
+        return f'<polygon points="{area}"/><polyline points="{points}"/>'
+
+    def _figure(self, body: str) -> str:
+        caption = f'{escape(self.title)} <span class="quiet">{escape(self.unit)}</span>'
+        return f"<figure><figcaption>{caption}</figcaption>{body}</figure>"
 
 
-def line_chart(title: str, unit: str, curves: Sequence[Curve]) -> str:
-    """A figure with title, unit, axes, grid and legend; x is seconds since the start."""
-    plotted = [curve for curve in curves if curve.points]
-    if not plotted:
-        return _figure(title, unit, '<p class="none">Nothing was measured.</p>')
-    right = max(x for curve in plotted for x, _ in curve.points) or 1.0
-    top = _ticks(max(y for curve in plotted for _, y in curve.points))[-1]
-    scale = _Scale(right, top)
-    drawn = "".join(_curve(curve, number, scale) for number, curve in enumerate(plotted))
-    body = (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
-        f"{_grid(scale)}{drawn}</svg>{_legend(plotted)}"
-    )
-    return _figure(title, unit, body)
-
-
-@dataclass(frozen=True, slots=True)
-class _Scale:
-    right: float
-    top: float
-
-    def x(self, value: float) -> float:
-        return LEFT + value / self.right * (WIDTH - LEFT - RIGHT)
-
-    def y(self, value: float) -> float:
-        return HEIGHT - BOTTOM - value / self.top * (HEIGHT - TOP - BOTTOM)
-
-
-def _ticks(highest: float) -> list[float]:
-    """Round numbers from 0 to just above the highest value."""
-    rough = max(highest, 1e-9) / TICKS
+def ticks(highest: float, wanted: int, least_step: float = 0.0) -> list[float]:
+    """Round numbers from 0 to the highest value or just above it, about as many as wanted."""
+    rough = max(highest / wanted, least_step, 1e-9)
     magnitude = 10.0 ** floor(log10(rough))
     step = next(m * magnitude for m in (1, 2, 2.5, 5, 10) if m * magnitude >= rough * 0.999)
-    return [at * step for at in range(ceil(highest / step * 0.999) + 1)] or [0.0, 1.0]
+    return [at * step for at in range(max(1, ceil(highest / step * 0.999)) + 1)]
 
 
-def _grid(scale: _Scale) -> str:
-    lines = []
-    for value in _ticks(scale.top):
-        y = scale.y(value)
-        lines.append(
-            f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        )
-        lines.append(
-            f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{_number(value)}</text>'
-        )
-    for value in _ticks(scale.right):
-        if value <= scale.right:
-            x = scale.x(value)
-            lines.append(
-                f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">'
-                f"{_number(value)}</text>"
-            )
-    middle = (LEFT + WIDTH - RIGHT) / 2
-    lines.append(
-        f'<text class="axis" x="{middle}" y="{HEIGHT - 4}" text-anchor="middle">'
-        "seconds since the start</text>"
-    )
-    return "".join(lines)
+def number(value: float) -> str:
+    """A number as it stands beside an axis."""
+    return f"{value:,.0f}" if value == round(value) else f"{value:,.4g}"
 
 
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 10 or value == round(value) else f"{value:g}"
-
-
-def _curve(curve: Curve, number: int, scale: _Scale) -> str:
-    points = " ".join(f"{scale.x(x):.1f},{scale.y(y):.1f}" for x, y in curve.points)
-    line = f'<polyline class="line c{number}" points="{points}"/>'
-    if not curve.is_filled:
-        return line
-    first, last = scale.x(curve.points[0][0]), scale.x(curve.points[-1][0])
-    floor_y = scale.y(0)
-    area = f"{first:.1f},{floor_y:.1f} {points} {last:.1f},{floor_y:.1f}"
-    return f'<polygon class="area c{number}" points="{area}"/>{line}'
-
-
-def _legend(curves: Sequence[Curve]) -> str:
-    if len(curves) < 2:
-        return ""
-    entries = "".join(
-        f'<span><i class="swatch c{number}"></i>{escape(curve.name)}</span>'
-        for number, curve in enumerate(curves)
-    )
-    return f'<div class="legend">{entries}</div>'
-
-
-def _figure(title: str, unit: str, body: str) -> str:
-    caption = f'<figcaption>{escape(title)} <span class="unit">{escape(unit)}</span></figcaption>'
-    return f"<figure>{caption}{body}</figure>"
+def _text(x: float, y: float, anchor: str, text: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'

@@ -15,6 +15,7 @@ from pipeline.loadtest.tracking import Course, Sample
 PERCENTILES = (50, 90, 95, 99, 100)
 MILLION = 1_000_000
 MAX_BUCKETS = 60  # of the throughput's curve
+LOOKS_PER_BUCKET = 3  # at least: a worker tells its progress now and then
 
 Points = list[tuple[float, float]]
 
@@ -24,9 +25,9 @@ class Figures:
     """What a load test measured.
 
     `seconds` runs from the first upload's beginning to the last commit; `latency_seconds` is by
-    percentile, from the end of a file's upload to its commit; `rows_per_second_over_time` and the
-    queue's curves are points of (seconds, value). `estimated_usd_per_million_rows` is None without
-    rows.
+    percentile, from the end of a file's upload to its commit. The curves are points of (seconds,
+    value); that of `files_within_seconds` is the per cent of the files that took no longer.
+    `estimated_usd_per_million_rows` is None without rows.
     """
 
     files: int
@@ -51,6 +52,7 @@ class Figures:
     waiting_over_time: Points
     in_flight_over_time: Points
     files_ended_over_time: Points
+    files_within_seconds: Points
 
 
 def figures_of(
@@ -64,6 +66,7 @@ def figures_of(
     rejects: Counter[str] = Counter()
     for receipt in receipts:
         rejects.update(receipt["rejects_by_reason"])
+    latencies = [each.seconds for each in courses if each.seconds is not None]
     rows_read = _sum(receipts, "rows_read")
     cost = sum(receipt["estimated_cost_usd"] for receipt in receipts)
     seconds = max((each.ended_at or started_at for each in courses), default=started_at)
@@ -79,7 +82,7 @@ def figures_of(
         tokens_new=_sum(receipts, "tokens_new"),
         seconds=round(seconds, 3),
         rows_per_second=round(rows_read / seconds, 1) if seconds else 0.0,
-        latency_seconds=percentiles([each.seconds for each in courses if each.seconds is not None]),
+        latency_seconds=percentiles(latencies),
         retried_files=sum(each.attempts > 1 for each in courses),
         attempts_beyond_the_first=sum(max(0, each.attempts - 1) for each in courses),
         troubles=sorted({code for each in courses for code in each.troubles}),
@@ -93,6 +96,7 @@ def figures_of(
         waiting_over_time=[(each.seconds, each.depth.waiting) for each in samples],
         in_flight_over_time=[(each.seconds, each.depth.in_flight) for each in samples],
         files_ended_over_time=[(each.seconds, each.files_ended) for each in samples],
+        files_within_seconds=shares(latencies),
     )
 
 
@@ -108,6 +112,14 @@ def percentiles(values: Sequence[float]) -> dict[str, float]:
     return {f"p{p}": round(ranked[ceil(p / 100 * len(ranked)) - 1], 3) for p in PERCENTILES}
 
 
+def shares(values: Sequence[float]) -> Points:
+    """The per cent of the values that each of them, in order, is not below."""
+    ranked = sorted(values)
+    percent = 100 / len(ranked) if ranked else 0.0
+    points = [(round(value, 3), at * percent) for at, value in enumerate(ranked, start=1)]
+    return [(0.0, 0.0), *points] if points else []
+
+
 def rates(totals: Sequence[tuple[float, float]], buckets: int = MAX_BUCKETS) -> Points:
     """Growth a second of a total that was seen from time to time, in buckets of equal length.
 
@@ -117,10 +129,11 @@ def rates(totals: Sequence[tuple[float, float]], buckets: int = MAX_BUCKETS) -> 
     if len(totals) < 2:
         return []
     first, last = totals[0][0], totals[-1][0]
-    width = (last - first) / min(buckets, len(totals) - 1)
+    count = max(1, min(buckets, len(totals) // LOOKS_PER_BUCKET))
+    width = (last - first) / count
     if width <= 0:
         return []
-    edges = [first + at * width for at in range(min(buckets, len(totals) - 1) + 1)]
+    edges = [first + at * width for at in range(count + 1)]
     heights = [_interpolated(totals, edge) for edge in edges]
     return [
         (round((edges[at] + edges[at + 1]) / 2, 3), (heights[at + 1] - heights[at]) / width)

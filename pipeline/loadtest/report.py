@@ -11,7 +11,7 @@ from typing import Any
 from pipeline import __version__
 from pipeline.core.prices import PRICES_AS_OF
 from pipeline.loadtest.balance import Line
-from pipeline.loadtest.chart import Curve, line_chart
+from pipeline.loadtest.chart import Chart
 from pipeline.loadtest.figures import MILLION, Figures
 from pipeline.loadtest.plan import Load
 from pipeline.loadtest.reconcile import Finding
@@ -137,33 +137,22 @@ def _findings(findings: Sequence[Finding]) -> str:
 
 def _charts(figures: Figures) -> str:
     charts = (
-        line_chart(
-            "Throughput",
-            "rows a second",
-            [Curve("rows read", figures.rows_per_second_over_time, is_filled=True)],
-        ),
-        line_chart(
-            "Work queue",
-            "messages",
-            [
-                Curve("waiting", figures.waiting_over_time, is_filled=True),
-                Curve("in flight", figures.in_flight_over_time),
-            ],
-        ),
-        line_chart(
-            "Files done",
-            "committed or refused",
-            [Curve("files", figures.files_ended_over_time, is_filled=True)],
+        Chart("Throughput", "rows a second", figures.rows_per_second_over_time, width=1110),
+        Chart("Work queue", "messages that wait", figures.waiting_over_time),
+        Chart("Workers", "messages in flight", figures.in_flight_over_time),
+        Chart("Files done", "committed or refused", figures.files_ended_over_time),
+        Chart(
+            "Time of a file",
+            "per cent of files within so many seconds",
+            figures.files_within_seconds,
+            seconds="seconds from upload to commit",
         ),
     )
-    return f'<section class="charts">{"".join(charts)}</section>'
+    return f'<section class="charts">{"".join(chart.svg() for chart in charts)}</section>'
 
 
 def _reconciliation(outcome: Outcome) -> str:
-    rows = (
-        (line.what, line.expected, line.found, _Mark(is_good=line.is_right))
-        for line in outcome.lines
-    )
+    rows = ((line.what, line.expected, line.found, line.is_right) for line in outcome.lines)
     table = _table(("", "expected", "found", ""), rows)
     note = (
         "Each row of each file was looked up in the Parquet, in its order. All rows of a card bear "
@@ -177,7 +166,7 @@ def _reconciliation(outcome: Outcome) -> str:
 
 def _latency(outcome: Outcome) -> str:
     rows = (
-        (_PERCENTILES.get(name, f"{name[1:]} %"), f"{value:,.2f}")
+        (_PERCENTILES.get(name, f"{name[1:]} %"), value)
         for name, value in outcome.figures.latency_seconds.items()
     )
     return _section("Seconds from upload to commit", _table(("files", "within"), rows))
@@ -185,11 +174,11 @@ def _latency(outcome: Outcome) -> str:
 
 def _trouble(outcome: Outcome) -> str:
     figures = outcome.figures
-    rows: list[tuple[object, object]] = [
+    rows: list[tuple[str, object]] = [
         ("files attempted more than once", figures.retried_files),
         ("attempts beyond the first", figures.attempts_beyond_the_first),
     ]
-    rows += [(f"trouble: {code}", "seen") for code in figures.troubles]
+    rows += [(f"trouble: {code}", True) for code in figures.troubles]
     rows += [
         (f"dead letters: {reason}", count)
         for reason, count in figures.dead_letters_by_reason.items()
@@ -222,7 +211,7 @@ def _slowest(courses: Sequence[Course]) -> str:
             each.status,
             each.rows_read,
             each.attempts,
-            UNKNOWN if each.seconds is None else f"{each.seconds:,.2f}",
+            UNKNOWN if each.seconds is None else each.seconds,
         )
         for each in ranked[:SLOWEST]
     )
@@ -234,27 +223,36 @@ def _footer() -> str:
     return f'<footer class="quiet">pantok {escape(__version__)}</footer>'
 
 
-@dataclass(frozen=True, slots=True)
-class _Mark:
-    is_good: bool
-
-
 def _section(title: str, body: str, style: str = "") -> str:
     return f'<section class="{style}"><h2>{escape(title)}</h2>{body}</section>'
 
 
 def _table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in names) if any(names) else ""
-    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
-    rows_of_names = f"<thead><tr>{head}</tr></thead>" if head else ""
-    return f'<div class="scroll"><table>{rows_of_names}<tbody>{body}</tbody></table></div>'
+    """A table; a column of numbers stands to the right, its name too."""
+    cells = [[_Cell.of(value) for value in row] for row in rows]
+    styles = [cell.style for cell in cells[0]] if cells else [""] * len(names)
+    head = "".join(
+        f'<th class="{style}">{escape(name)}</th>'
+        for name, style in zip(names, styles, strict=True)
+    )
+    body = "".join(f"<tr>{''.join(cell.html for cell in row)}</tr>" for row in cells)
+    named = f"<thead><tr>{head}</tr></thead>" if any(names) else ""
+    return f'<div class="scroll"><table>{named}<tbody>{body}</tbody></table></div>'
 
 
-def _cell(value: object) -> str:
-    if isinstance(value, _Mark):
-        return '<td class="good">✓</td>' if value.is_good else '<td class="bad">✗</td>'
-    if isinstance(value, int):
-        return f'<td class="number">{value:,}</td>'
-    text = str(value)
-    is_number = text[:1].isdigit() and text.replace(",", "").replace(".", "").isdigit()
-    return f'<td class="{"number" if is_number else ""}">{escape(text)}</td>'
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    text: str
+    style: str
+
+    @classmethod
+    def of(cls, value: object) -> _Cell:
+        if isinstance(value, bool):
+            return cls("✓", "good") if value else cls("✗", "bad")
+        if isinstance(value, float):
+            return cls(f"{value:,.2f}", "number")
+        return cls(f"{value:,}", "number") if isinstance(value, int) else cls(str(value), "")
+
+    @property
+    def html(self) -> str:
+        return f'<td class="{self.style}">{escape(self.text)}</td>'
