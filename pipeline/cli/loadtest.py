@@ -91,7 +91,7 @@ def loadtest(
     load = Load(run_id, files, rows, cards, reject_rate, poison, duplicate_events, seed)
     with _progress(load, is_shown=not as_json) as show:
         driver = LoadDriver(target, load, settle_seconds=settle, timeout_seconds=timeout, show=show)
-        outcome = _Run(target, load, driver, concurrency).outcome()
+        outcome = LoadTest(target, load, driver, concurrency).outcome()
     if report is not None:
         report.write_text(as_html(outcome), encoding="utf-8")
     _print(outcome, report, as_json=as_json)
@@ -107,7 +107,9 @@ def _run_id(now: datetime) -> str:
     )
 
 
-class _Run:
+class LoadTest:
+    """One load test of a deployment, from its first upload to what it came to."""
+
     def __init__(
         self, target: Deployment, load: Load, driver: LoadDriver, concurrency: int
     ) -> None:

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from pipeline.aws.sqs_queue import SQSDeadLetters
+from pipeline.cli.load_driver import LoadDriver
 from pipeline.cli.load_evidence import attempts_of, letters_of, receipts_of
+from pipeline.cli.loadtest import LoadTest
 from pipeline.core.leaks import LeakScanner
+from pipeline.core.messages import Failure, dead_letter_of_upload
+from pipeline.loadtest.plan import Load
+from pipeline.loadtest.reconcile import Finding
+from pipeline.loadtest.tracking import Sample
 from pipeline.local import LocalStack
+from pipeline.model import Upload
 from pipeline.samples.cards import synthetic_pans
+from pipeline.testing import A_MOMENT
 from tests.e2e.operator import Operator
 
 pytestmark = pytest.mark.e2e
@@ -99,3 +111,46 @@ def test_evidence_tells_what_is_there_and_what_is_not(
     assert receipts_of(operator.target, jobs, 2) == {jobs[0]: receipt, jobs[1]: None}
     assert attempts_of(operator.target, jobs) == {jobs[0]: 1}
     assert letters_of(operator.target, jobs, expected=0) == {}
+
+
+def _lose_a_row(operator: Operator, job_id: str) -> None:
+    receipt = operator.target.tokenized.get_receipt(job_id)
+    assert receipt is not None
+    uri = receipt["outputs"][0]["uri"]
+    rows = pq.read_table(io.BytesIO(operator.read(uri)))
+    sink = io.BytesIO()
+    pq.write_table(pa.concat_tables([rows.slice(0, 4), rows.slice(5)]), sink)
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    operator.stack.client("s3").put_object(Bucket=bucket, Key=key, Body=sink.getvalue())
+
+
+def _bury(operator: Operator, upload: Upload) -> None:
+    failure = Failure("worker_died", "", 1, A_MOMENT)
+    url = operator.stack.outputs["DeadLetterQueueUrl"]
+    letters = SQSDeadLetters(operator.stack.client("sqs"), url)
+    letters.send(dead_letter_of_upload(upload, failure))
+
+
+def test_a_lost_row_and_a_letter_too_many_are_found_on_a_real_stack(operator: Operator) -> None:
+    load = Load("spoilt", 2, 50, 20, 0.0, 0, duplicate_events=2, seed=31)
+    spoilt: list[Upload] = []
+
+    def spoil(sample: Sample) -> None:
+        if sample.files_ended == load.files and not spoilt:
+            first, second = (each.upload for each in driver.tracker.courses.values())
+            _lose_a_row(operator, first.job_id)
+            _bury(operator, second)
+            spoilt.extend((first, second))
+
+    target = operator.target
+    driver = LoadDriver(target, load, settle_seconds=1.0, timeout_seconds=90.0, show=spoil)
+    outcome = LoadTest(target, load, driver, concurrency=2).outcome()
+    assert not outcome.adds_up
+    first, second = (each.key.rsplit("/", 1)[1] for each in spoilt)
+    assert set(outcome.findings) == {
+        Finding(first, "1 rows missing: 5"),
+        Finding(first, "49 rows in Parquet, 50 in receipt"),
+        Finding(second, "dead letters: worker_died, expected none"),
+    }
+    wrong = {line.what for line in outcome.lines if not line.is_right}
+    assert wrong == {"rows in Parquet", "dead letters"}
