@@ -43,7 +43,7 @@ class Figures:
     latency_seconds: Mapping[str, float]
     retried_files: int
     attempts_beyond_the_first: int
-    troubles: Sequence[str]
+    files_in_trouble_by_code: Mapping[str, int]
     dead_letters_by_reason: Mapping[str, int]
     aws_calls: Mapping[str, Mapping[str, int]]
     estimated_cost_usd: float
@@ -66,6 +66,7 @@ def figures_of(
     rejects: Counter[str] = Counter()
     for receipt in receipts:
         rejects.update(receipt["rejects_by_reason"])
+    troubles = Counter(code for each in courses for code in each.troubles)
     latencies = [each.seconds for each in courses if each.seconds is not None]
     rows_read = _sum(receipts, "rows_read")
     cost = sum(receipt["estimated_cost_usd"] for receipt in receipts)
@@ -85,7 +86,7 @@ def figures_of(
         latency_seconds=percentiles(latencies),
         retried_files=sum(each.attempts > 1 for each in courses),
         attempts_beyond_the_first=sum(max(0, each.attempts - 1) for each in courses),
-        troubles=sorted({code for each in courses for code in each.troubles}),
+        files_in_trouble_by_code=dict(sorted(troubles.items())),
         dead_letters_by_reason=dict(
             sorted(Counter(str(each["reason"]) for each in letters).items())
         ),

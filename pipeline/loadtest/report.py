@@ -174,11 +174,14 @@ def _latency(outcome: Outcome) -> str:
 
 def _trouble(outcome: Outcome) -> str:
     figures = outcome.figures
-    rows: list[tuple[str, object]] = [
+    rows = [
         ("files attempted more than once", figures.retried_files),
         ("attempts beyond the first", figures.attempts_beyond_the_first),
     ]
-    rows += [(f"trouble: {code}", True) for code in figures.troubles]
+    rows += [
+        (f"files in trouble: {code}", count)
+        for code, count in figures.files_in_trouble_by_code.items()
+    ]
     rows += [
         (f"dead letters: {reason}", count)
         for reason, count in figures.dead_letters_by_reason.items()

@@ -175,7 +175,7 @@ def test_figures_add_up_receipts_courses_and_letters() -> None:
     assert (figures.seconds, figures.rows_per_second) == (5.0, 40.0)
     assert figures.latency_seconds == {"p50": 2.0, "p90": 4.0, "p95": 4.0, "p99": 4.0, "p100": 4.0}
     assert (figures.retried_files, figures.attempts_beyond_the_first) == (1, 2)
-    assert figures.troubles == ["throttled"]
+    assert figures.files_in_trouble_by_code == {"throttled": 1}
     assert figures.dead_letters_by_reason == {"no_rows": 1}
     assert figures.aws_calls == {"kms": {"GenerateDataKey": 2}, "s3": {"GetObject": 4}}
     assert figures.estimated_usd_per_million_rows == 1.0
