@@ -46,11 +46,12 @@ def letters_of(
 ) -> Mapping[str, list[Mapping[str, Any]]]:
     """The dead letters of these jobs; waits a little when there are fewer than expected."""
     found: dict[str, list[Mapping[str, Any]]] = {}
+    ours = set(job_ids)
     for _ in range(LETTERS_TRIES):
         found = defaultdict(list)
         with target.dead_letters.letters() as held:
             for each in held:
-                if each.letter["job_id"] in job_ids:
+                if each.letter["job_id"] in ours:
                     found[each.letter["job_id"]].append(each.letter)
         if sum(map(len, found.values())) >= expected:
             break

@@ -14,7 +14,7 @@ import pytest
 from pipeline.aws.sqs_queue import SQSDeadLetters
 from pipeline.cli.load_driver import LoadDriver
 from pipeline.cli.load_evidence import attempts_of, letters_of, receipts_of
-from pipeline.cli.loadtest import LoadTest
+from pipeline.cli.load_run import LoadTest
 from pipeline.core.leaks import LeakScanner
 from pipeline.core.messages import Failure, dead_letter_of_upload
 from pipeline.loadtest.plan import Load
@@ -81,6 +81,15 @@ def test_the_same_cards_again_cost_no_new_token(operator: Operator) -> None:
     document = operator.pantok_json("loadtest", *tiny)
     assert document["adds_up"]
     assert document["figures"]["tokens_new"] == 0
+
+
+def test_a_report_that_cannot_be_written_is_wrong_usage_before_anything_is_uploaded(
+    operator: Operator, tmp_path: Path
+) -> None:
+    before = len(operator.objects("QuarantineBucket", "incoming/"))
+    done = operator.pantok("loadtest", *SMALL, "--report", str(tmp_path / "none" / "a.html"))
+    assert done.returncode == 2
+    assert len(operator.objects("QuarantineBucket", "incoming/")) == before
 
 
 def test_a_load_that_is_not_done_in_time_ends_with_1_and_says_so(operator: Operator) -> None:
