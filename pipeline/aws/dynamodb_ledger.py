@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from botocore.exceptions import ClientError
 
-from pipeline.aws.faults import error_code, translated
+from pipeline.aws.faults import error_code, pauses, translated
 from pipeline.core.receipts import iso_time
 from pipeline.errors import TransientError
 from pipeline.model import Decision, FanOut, JobState
@@ -17,6 +17,7 @@ from pipeline.model import Decision, FanOut, JobState
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+KEYS_PER_CALL = 100  # DynamoDB's limit for BatchGetItem
 KEPT_FOR = timedelta(days=400)  # PCI DSS v4.0.1, 10.5.1 asks for twelve months of audit history
 
 _UNDECIDED = "attribute_not_exists(#decision)"
@@ -45,6 +46,10 @@ _NAMES = {
         "#updated_at",
         "#uri",
     )
+}
+_NAMES_OF_PROGRESS = {
+    f"#{name}": name
+    for name in ("job_id", "status", "attempts", "rows_read", "updated_at", "reason", "trouble")
 }
 
 
@@ -226,6 +231,27 @@ class DynamoDBLedger:
         """What the ledger says of a job, without its decision; None for an unknown job."""
         item = self._get(job_id)
         return _plain(item) if item else None
+
+    def get_all(self, job_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """What the ledger says of those jobs that it knows, in no order."""
+        for start in range(0, len(job_ids), KEYS_PER_CALL):
+            yield from self._get_some(job_ids[start : start + KEYS_PER_CALL])
+
+    def _get_some(self, job_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
+        pending: Any = {
+            "Keys": [{"job_id": {"S": job_id}} for job_id in job_ids],
+            "ConsistentRead": True,
+            "ProjectionExpression": ", ".join(_NAMES_OF_PROGRESS),
+            "ExpressionAttributeNames": _NAMES_OF_PROGRESS,
+        }
+        for _ in pauses():
+            with translated("dynamodb:BatchGetItem"):
+                response = self._client.batch_get_item(RequestItems={self._table: pending})
+            yield from map(_plain, response["Responses"].get(self._table, []))
+            pending = response.get("UnprocessedKeys", {}).get(self._table)
+            if not pending or not pending["Keys"]:
+                return
+        raise TransientError("throttled", "dynamodb:BatchGetItem")
 
     def jobs(self) -> Iterator[dict[str, Any]]:
         """All jobs, in no order."""

@@ -64,6 +64,22 @@ class SQSWorkQueue:
             if response.get("Failed"):
                 raise TransientError("aws_error", "sqs:SendMessage: not all messages were taken")
 
+    def depth(self) -> tuple[int, int]:
+        """About how many messages wait, and how many a worker holds."""
+        with translated("sqs:GetQueueAttributes"):
+            response = self._client.get_queue_attributes(
+                QueueUrl=self._queue_url,
+                AttributeNames=[
+                    "ApproximateNumberOfMessages",
+                    "ApproximateNumberOfMessagesDelayed",
+                    "ApproximateNumberOfMessagesNotVisible",
+                ],
+            )
+        counts = response.get("Attributes", {})
+        waiting = int(counts.get("ApproximateNumberOfMessages", 0))
+        waiting += int(counts.get("ApproximateNumberOfMessagesDelayed", 0))
+        return waiting, int(counts.get("ApproximateNumberOfMessagesNotVisible", 0))
+
     def postpone(self, receipt_handle: str, seconds: int) -> None:
         """Hides a received message for that long before it is delivered again."""
         with translated("sqs:ChangeMessageVisibility"):

@@ -9,7 +9,19 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from pipeline import __version__
-from pipeline.cli import demo, dlq, generate, jobs, layouts, local, query, rejects, scan, uploads
+from pipeline.cli import (
+    demo,
+    dlq,
+    generate,
+    jobs,
+    layouts,
+    loadtest,
+    local,
+    query,
+    rejects,
+    scan,
+    uploads,
+)
 from pipeline.cli.output import examples, say
 from pipeline.errors import LayoutError, PantokError
 from pipeline.local import LocalStackError
@@ -45,6 +57,7 @@ app.command(epilog=examples("pantok receipt job_6tok5sahhchio7bet4erbxqbfi"))(jo
 app.command(epilog=query.EXAMPLES)(query.query)
 app.command(epilog=scan.EXAMPLES)(scan.scan)
 app.command(epilog=generate.EXAMPLES)(generate.generate)
+app.command(epilog=loadtest.EXAMPLES)(loadtest.loadtest)
 app.command(epilog=examples("pantok demo", "pantok demo --keep"))(demo.demo)
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(rejects.app, name="rejects")

@@ -15,6 +15,7 @@ from moto import mock_aws
 
 from pipeline.aws import faults, pump, sqs_queue
 from pipeline.aws.dynamodb_calls import MAX_THROTTLED_TRIES
+from pipeline.aws.dynamodb_ledger import DynamoDBLedger
 from pipeline.aws.kms_keys import KMSKeys
 from pipeline.aws.layout_catalogue import UriLayouts, built_in_names
 from pipeline.aws.partiql import MAX_ROUNDS
@@ -229,6 +230,46 @@ def test_a_layout_of_another_name_than_its_file_is_refused(s3: Any) -> None:
         UriLayouts(f"s3://{BUCKET}/layouts", s3).get("y")
 
 
+# The ledger
+
+
+@pytest.fixture
+def ledger(session: CountedSession) -> tuple[Any, DynamoDBLedger]:
+    dynamodb = session.client("dynamodb")
+    dynamodb.create_table(
+        TableName="jobs",
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "job_id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "job_id", "AttributeType": "S"}],
+    )
+    return dynamodb, DynamoDBLedger(dynamodb, "jobs")
+
+
+def test_many_jobs_are_asked_for_in_few_calls_and_unknown_ones_are_left_out(
+    session: CountedSession, ledger: tuple[Any, DynamoDBLedger]
+) -> None:
+    jobs = [f"job_{number}" for number in range(150)]
+    for job_id in jobs[::2]:
+        ledger[1].start(job_id, {"uri": "s3://q/a", "layout": "x"}, A_MOMENT)
+    found = list(ledger[1].get_all(jobs))
+    assert {item["job_id"] for item in found} == set(jobs[::2])
+    assert {(item["status"], item["attempts"]) for item in found} == {("running", 1)}
+    assert session.snapshot()["dynamodb"]["BatchGetItem"] == 2
+
+
+def test_jobs_that_dynamodb_left_out_are_asked_for_again(no_pause: None) -> None:
+    def answer(body: Any) -> tuple[int, dict[str, Any]]:
+        keys = body["RequestItems"]["jobs"]["Keys"]
+        rest = {"jobs": {"Keys": keys[1:]}} if keys[1:] else {}
+        return 200, {"Responses": {"jobs": keys[:1]}, "UnprocessedKeys": rest}
+
+    client, script = _scripted(answer, answer, answer)
+    found = [item["job_id"] for item in DynamoDBLedger(client, "jobs").get_all(["a", "b", "c"])]
+    assert found == ["a", "b", "c"]
+    asked = [len(request["RequestItems"]["jobs"]["Keys"]) for request in script.requests]
+    assert asked == [3, 2, 1]
+
+
 # SQS
 
 
@@ -335,6 +376,17 @@ def test_a_postponed_message_stays_hidden(queues: tuple[Any, str, str]) -> None:
     message = sqs.receive_message(QueueUrl=work, VisibilityTimeout=30)["Messages"][0]
     SQSWorkQueue(sqs, work).postpone(message["ReceiptHandle"], 300)
     assert _bodies(sqs, work) == []
+
+
+def test_the_depth_of_a_queue_counts_waiting_and_delayed_ones_apart_from_those_in_flight(
+    queues: tuple[Any, str, str],
+) -> None:
+    sqs, work, _ = queues
+    assert SQSWorkQueue(sqs, work).depth() == (0, 0)
+    for delay_seconds in (0, 0, 0, 60):
+        sqs.send_message(QueueUrl=work, MessageBody="x", DelaySeconds=delay_seconds)
+    sqs.receive_message(QueueUrl=work, VisibilityTimeout=30)
+    assert SQSWorkQueue(sqs, work).depth() == (3, 1)
 
 
 # Calls that go wrong, below the SDK's own retries

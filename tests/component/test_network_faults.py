@@ -357,6 +357,7 @@ DYNAMODB_CALLS: list[Call] = [
     ("BatchGetItem", lambda c: fingerprints_in_dynamodb(c, "t").look_up([b"f"])),
     ("GetItem", lambda c: DynamoDBDataKeys(c, "t").get("dk")),
     ("GetItem", lambda c: DynamoDBLedger(c, "t").get("job")),
+    ("BatchGetItem", lambda c: list(DynamoDBLedger(c, "t").get_all(["job"]))),
     ("Scan", lambda c: list(DynamoDBLedger(c, "t").jobs())),
     ("UpdateItem", lambda c: DynamoDBLedger(c, "t").start("job", FACTS, A_MOMENT)),
     ("UpdateItem", lambda c: DynamoDBLedger(c, "t").progress("job", 1)),
@@ -376,6 +377,7 @@ OTHER_CALLS: dict[str, list[Call]] = {
     ],
     "sqs": [
         ("SendMessage", lambda c: SQSDeadLetters(c, QUEUE).send({"reason": "x"})),
+        ("GetQueueAttributes", lambda c: SQSWorkQueue(c, QUEUE).depth()),
         ("ChangeMessageVisibility", lambda c: SQSWorkQueue(c, QUEUE).postpone("handle", 1)),
     ],
     "s3": [
