@@ -33,7 +33,7 @@ def claim_before_vault_insert() -> Iterator[None]:
 @contextmanager
 def numeric_add_for_completion() -> Iterator[None]:
     """Rows that are done are added up in a number, which a lost reply adds to twice."""
-    record, put_together = DynamoDBLedger.record_chunk, ChunkChain._put_together
+    record, put_together = DynamoDBLedger.record_chunk, ChunkChain.put_together
 
     def add_up(
         ledger: DynamoDBLedger, job_id: str, name: str, document: Mapping[str, Any]
@@ -45,8 +45,8 @@ def numeric_add_for_completion() -> Iterator[None]:
         )
         return record(ledger, job_id, name, document)
 
-    def counted(chain: ChunkChain, recorded: Sequence[Any]) -> Any:
-        whole = put_together(chain, recorded)
+    def counted(chain: ChunkChain, recorded: Sequence[Any], *rest: Any) -> Any:
+        whole = put_together(chain, recorded, *rest)
         if whole is not None:
             item = chain._ledger._get(f"{chain.job_id}/rows")  # type: ignore[attr-defined]
             whole.tally.rows_read = int(item["rows_read"]["N"])
@@ -54,7 +54,7 @@ def numeric_add_for_completion() -> Iterator[None]:
 
     with (
         mock.patch.object(DynamoDBLedger, "record_chunk", add_up),
-        mock.patch.object(ChunkChain, "_put_together", counted),
+        mock.patch.object(ChunkChain, "put_together", counted),
     ):
         yield
 

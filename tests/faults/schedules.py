@@ -17,6 +17,7 @@ from unittest import mock
 
 from botocore.awsrequest import AWSResponse
 
+from pipeline import fan_out
 from pipeline.core.jobs import repair_key
 from pipeline.handlers import work_queue
 from pipeline.model import Upload
@@ -35,6 +36,7 @@ LAYOUTS = {
 PANS = tuple(synthetic_pans(56, seed=61))
 FAILS_LUHN = "4111111111111112"
 BLOCK_BYTES = 700  # a chunk of the chunked files holds some thirty rows
+PARTED_BYTES = 350  # half of which a file must have to be parted
 MAX_DELIVERIES = 60
 
 
@@ -83,6 +85,7 @@ LATE = File(
 class Scenario:
     files: tuple[File, ...]
     is_chunked: bool = False  # the time is up after each record batch
+    is_parted: bool = False  # into chunks that have messages of their own
     repairs: tuple[str, ...] = ()  # names of files that repair the first rows of the first file's
 
     def seconds_left(self) -> Callable[[], float]:
@@ -97,6 +100,8 @@ SCENARIOS = {
     "a file that fails": Scenario((UNFAMILIAR,)),
     "two repairs of one job": Scenario((DAY,), repairs=("one.jsonl", "other.jsonl")),
     "a PAN that shows late, in chunks": Scenario((LATE,), is_chunked=True),
+    "a file of many workers": Scenario((DAY,), is_parted=True),
+    "a PAN that shows late, to many workers": Scenario((LATE,), is_parted=True),
 }
 
 
@@ -205,7 +210,9 @@ def staged(
         for handler in logging.getLogger(work_queue.SERVICE).handlers:
             stack.enter_context(mock.patch.object(handler, "stream", said))
         stack.enter_context(redirect_stdout(said))
-        if scenario.is_chunked:
+        if scenario.is_parted:
+            stack.enter_context(mock.patch.object(fan_out, "CHUNK_BYTES", PARTED_BYTES))
+        if scenario.is_chunked or scenario.is_parted:
             reader = partial(read_delimited, block_bytes=BLOCK_BYTES)
             stack.enter_context(mock.patch.dict(registry.READERS, {"delimited": reader}))  # type: ignore[arg-type]
         yield Stage(scenario, stack.enter_context(cloud()), order), said
@@ -232,7 +239,9 @@ def run_random(seed: int) -> Outcome:
     files = tuple(rng.sample(pool, rng.randint(1, 3)))
     can_be_repaired = len(files[0].rejects) >= len(REPAIRED)
     repairs = ("one.jsonl", "other.jsonl") if can_be_repaired and rng.random() < 0.5 else ()
-    scenario = Scenario(files, is_chunked=rng.random() < 0.5, repairs=repairs)
+    scenario = Scenario(
+        files, is_chunked=rng.random() < 0.5, is_parted=rng.random() < 0.4, repairs=repairs
+    )
     with staged(scenario, rng.shuffle) as (stage, said):
         if rng.random() < 0.7:
             stage.announce()
