@@ -32,6 +32,7 @@ _SEPARATORS = (
 )
 _SEPARATED = f"(?:[{_SEPARATORS}]{{0,2}}DIGIT)"  # understood by re and by Arrow alike
 _RUN = re.compile(f"DIGIT{_SEPARATED}{{{MIN_PAN_DIGITS - 1},}}".replace("DIGIT", "[0-9]"))
+ANY_RUN = re.compile(_RUN.pattern.replace("[0-9]", r"\d"))  # in the digits of any script
 _DIGIT_CLASSES = {True: "[0-9]", False: r"\p{Nd}"}  # by whether the text is ASCII
 _GROUP = re.compile(r"[0-9]+")
 
