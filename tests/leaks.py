@@ -53,6 +53,16 @@ def planted_forms(pan: str) -> dict[str, bytes]:
     }
 
 
+def text_forms(pan: str) -> dict[str, str]:
+    """Those of the planted forms that are text."""
+    forms = planted_forms(pan).items()
+    return {name: form.decode() for name, form in forms if b"\xef\xbf\xbd" not in _text(form)}
+
+
+def _text(form: bytes) -> bytes:
+    return form.decode("utf-8", "replace").encode()
+
+
 def binary_forms(pan: str) -> dict[str, bytes]:
     """The forms that are found only when the PAN is known."""
     return {

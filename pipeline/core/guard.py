@@ -79,9 +79,10 @@ def find_pans(text: str, known: KnownPans = NO_KNOWN_PANS, *, full: bool = True)
     return _without_overlaps(found)
 
 
-def could_hold_pan(text: str) -> bool:
+def could_hold_pan(text: str, least_digits: int = MIN_PAN_DIGITS) -> bool:
     """Whether the text has a run of digits as long as the shortest PAN, whatever they are."""
-    return _RUN.search(_with_ascii_digits(text)) is not None
+    runs = _RUN.finditer(_with_ascii_digits(text))
+    return any(len(_digits_of(run[0])) >= least_digits for run in runs)
 
 
 def _with_ascii_digits(text: str) -> str:

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from pipeline.core.decoding import TooLargeError, views
+from pipeline.core.decoding import TooLargeError, decoded_views, holds_archive, views
 from pipeline.core.guard import Hit, KnownPans, find_pans
 
 
@@ -67,3 +67,16 @@ def _binary_forms(pan: bytes) -> Iterator[bytes]:
     yield struct.pack(">Q", number)
     yield struct.pack("<d", float(number))
     yield struct.pack(">d", float(number))
+
+
+def holds_pan(text: str) -> bool:
+    """Whether something that looks like a PAN stands in the text or in what it could be decoded to.
+
+    So does an archive: nobody looks into it here.
+    """
+    views = decoded_views(text.encode("utf-8", "surrogatepass"))
+    return bool(find_pans(text)) or any(map(_view_holds_pan, views))
+
+
+def _view_holds_pan(view: bytes) -> bool:
+    return holds_archive(view) or bool(find_pans(view.decode("latin-1")))

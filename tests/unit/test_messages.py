@@ -25,6 +25,7 @@ from pipeline.core.messages import (
     upload_message,
 )
 from pipeline.model import Upload
+from tests.leaks import text_forms
 
 BUCKET = "quarantine"
 WHEN = datetime(2026, 11, 23, 12, 30, tzinfo=UTC)
@@ -342,6 +343,26 @@ def test_a_body_with_a_pan_is_not_quoted(form: str, spell: Any) -> None:
     assert letter["message_characters"] == len(body)
     assert len(letter["message_sha256"]) == 64
     assert "1111" not in json.dumps(letter)
+
+
+@pytest.mark.parametrize("form", text_forms(PAN))
+@pytest.mark.parametrize("is_json", [False, True])
+def test_a_body_with_a_pan_in_any_form_is_not_quoted(form: str, is_json: bool) -> None:
+    planted = text_forms(PAN)[form]
+    body = json.dumps({"card": planted}) if is_json else planted
+    assert dead_letter_of_message(body, FAILURE)["message_text"] is None
+
+
+def test_a_body_with_a_mistyped_pan_is_not_quoted() -> None:
+    assert dead_letter_of_message(f"card {PAN[:-1]}2", FAILURE)["message_text"] is None
+
+
+@pytest.mark.parametrize("form", ["base64 of nothing else", "percent", "no-break spaces"])
+def test_a_pan_in_the_name_of_an_object_stays_out_of_its_letter(form: str) -> None:
+    name = text_forms(PAN)[form]
+    letter = dead_letter_of_upload(Upload(BUCKET, f"incoming/acme/{name}", "v1"), FAILURE)
+    assert name not in json.dumps(letter, ensure_ascii=False)
+    assert letter["message"] is None
 
 
 def test_a_body_with_a_pan_in_digits_spelt_as_json_escapes_is_not_quoted() -> None:
