@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import UnionType
 from typing import Any
 from urllib.parse import quote_plus, unquote_plus
 
@@ -181,14 +182,15 @@ def _dead_letter(failure: Failure) -> dict[str, Any]:
 def read_dead_letter(body: str, sent_at: datetime, deliveries: int = 0) -> Mapping[str, Any]:
     """A dead letter as the worker wrote it, or one made for a message that SQS moved by itself.
 
-    `deliveries` is how often SQS delivers a message before it moves it.
+    `deliveries` is how often SQS delivers a message before it moves it. What a letter of another
+    version of pantok does not say, or says otherwise, is filled in.
     """
     try:
         unverified = json.loads(body)
     except (ValueError, RecursionError):
         unverified = None
     if isinstance(unverified, dict) and unverified.get("kind") == DEAD_LETTER_KIND:
-        return unverified
+        return _completed(unverified, sent_at)
     document = unverified if isinstance(unverified, dict) else {}
     attempts = _attempts(document) + deliveries
     failure = Failure("worker_died", "every attempt ended without a word", attempts, sent_at)
@@ -198,6 +200,39 @@ def read_dead_letter(body: str, sent_at: datetime, deliveries: int = 0) -> Mappi
         if parsed.uploads:
             return dead_letter_of_upload(parsed.uploads[0], failure)
     return dead_letter_of_message(body, failure)
+
+
+def _completed(unverified: Mapping[str, Any], sent_at: datetime) -> dict[str, Any]:
+    """The letter with all that letters of this version have."""
+    blank = _dead_letter(Failure("unknown", "the letter does not say why", 0, sent_at))
+    said = {name: value for name, value in unverified.items() if _fits(name, value)}
+    return blank | {"pipeline_version": None} | said
+
+
+def _fits(name: str, value: object) -> bool:
+    if name == "failed_at":
+        return _is_time(value)
+    if name == "attempts":
+        return isinstance(value, int) and 0 <= value <= MAX_ATTEMPTS
+    return isinstance(value, _LETTER_TYPES.get(name, object))
+
+
+_LETTER_TYPES: Mapping[str, type | UnionType] = {
+    "reason": str,
+    "detail": str,
+    "pipeline_version": str,
+    "job_id": str | None,
+    "layout": str | None,
+    "source": dict | None,
+    "message": dict | None,
+}
+
+
+def _is_time(value: object) -> bool:
+    try:
+        return isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def _bucket_of(unverified: Any) -> str:

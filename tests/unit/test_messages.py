@@ -279,6 +279,32 @@ def test_an_upload_survives_its_message_and_its_dead_letter(key: str, version_id
         assert parse_message(replayed, BUCKET).uploads[0].job_id == upload.job_id
 
 
+LETTER = dead_letter_of_upload(UPLOAD, FAILURE)
+
+
+@settings(max_examples=300)
+@given(
+    changed=st.dictionaries(st.sampled_from([*LETTER, "more"]), JSON, max_size=4),
+    left_out=st.sets(st.sampled_from(list(LETTER)), max_size=4),
+)
+def test_a_letter_of_another_version_is_read_like_one_of_this_version(
+    changed: dict[str, Any], left_out: set[str]
+) -> None:
+    letter = {name: value for name, value in LETTER.items() if name not in left_out} | changed
+    read = read_dead_letter(json.dumps(letter | {"kind": DEAD_LETTER_KIND}), WHEN)
+    assert read.keys() >= LETTER.keys()
+    assert isinstance(read["reason"], str)
+    assert isinstance(read["attempts"], int)
+    assert datetime.fromisoformat(read["failed_at"]) <= datetime.max.replace(tzinfo=UTC)
+    assert isinstance(read["source"] or {}, dict)
+    replayed = replayable_message(read)
+    assert replayed is None or isinstance(json.loads(replayed), dict)
+
+
+def test_a_letter_of_this_version_is_read_as_it_was_written() -> None:
+    assert read_dead_letter(json.dumps(LETTER), WHEN) == LETTER
+
+
 def test_an_ordinary_upload_can_be_replayed() -> None:
     letter = dead_letter_of_upload(UPLOAD, FAILURE)
     replayed = replayable_message(letter)
