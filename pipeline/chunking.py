@@ -161,14 +161,20 @@ class ChunkChain:
         chunks: list[ChunkRecord] = []
         superseded: list[str] = []
         for at, chunk in enumerate(recorded):
+            if self.bench.has_to_stop:
+                return None
             if not self._is_to_be_redone(at, chunk, file_pans):
                 chunks.append(chunk)
                 continue
+            if self.bench.has_to_stop:
+                return None
             again = self._records(f"{_name('', at)}.again.", chunk.start, chunk.end, file_pans)
             if again is None:
                 return None
             chunks += [chunk.superseded(has_same_tokens=self._is_per_pan), *again]
             superseded += [part.uri for part in chunk.parts]
+        if self.bench.has_to_stop:
+            return None
         pans_distinct = len(self._digests("distinct", chunks))
         whole = self._whole(chunks, pans_distinct, self._sha256())
         return replace(whole, is_recorded=True, superseded_uris=superseded)
