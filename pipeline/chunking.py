@@ -174,14 +174,20 @@ class ChunkChain:
         chunks: list[ChunkRecord] = []
         superseded: list[str] = []
         for at, chunk in enumerate(recorded):
+            if self.bench.has_to_stop:
+                return None
             if not in_question[at] or file_pans is None or not self._verdict(at, chunk, file_pans):
                 chunks.append(chunk)
                 continue
+            if self.bench.has_to_stop:
+                return None
             again = self.records(f"again.{at:05d}.", chunk.start, chunk.end, file_pans)
             if again is None:
                 return None
             chunks += [chunk.superseded(has_same_tokens=self._is_per_pan), *again]
             superseded += [part.uri for part in chunk.parts]
+        if self.bench.has_to_stop:
+            return None
         pans_distinct = len(self._digests("distinct", chunks))
         whole = self._whole(chunks, pans_distinct, source_sha256 or self._sha256())
         whole = replace(whole, effort=sum(planning, start=whole.effort))
@@ -204,6 +210,7 @@ class ChunkChain:
         if verdict is None:
             is_needed = needs_another_pass(record.parts, self.layout, self.bench, file_pans)
             verdict = self._ledger.record_chunk(self.job_id, name, {"needs_another": is_needed})
+            self.bench.note_step()
         return bool(verdict["needs_another"])
 
     def _whole(self, chunks: Sequence[ChunkRecord], pans_distinct: int, sha256: str) -> WholeFile:

@@ -100,7 +100,7 @@ class LoadDriver:
             if duplicate.is_reannounced
             else repeated_event(upload)
         )
-        self._work_queue.send(event)
+        self._work_queue.send_all([event])
 
     def _until_quiet(self) -> None:
         """Until all files have ended and the queue has been empty for a while.

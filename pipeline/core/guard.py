@@ -34,6 +34,7 @@ _SEPARATORS = (
 )
 _SEPARATED = f"(?:[{_SEPARATORS}]{{0,2}}DIGIT)"  # understood by re and by Arrow alike
 _RUN = re.compile(f"DIGIT{_SEPARATED}{{{MIN_PAN_DIGITS - 1},}}".replace("DIGIT", "[0-9]"))
+ANY_RUN = re.compile(_RUN.pattern.replace("[0-9]", r"\d"))  # in the digits of any script
 _DIGIT_CLASSES = {True: "[0-9]", False: r"\p{Nd}"}  # by whether the text is ASCII
 _GROUP = re.compile(r"[0-9]+")
 
@@ -92,9 +93,10 @@ def find_pans(text: str, known: KnownPans = NO_KNOWN_PANS, *, full: bool = True)
     return _without_overlaps(found)
 
 
-def could_hold_pan(text: str) -> bool:
+def could_hold_pan(text: str, least_digits: int = MIN_PAN_DIGITS) -> bool:
     """Whether the text has a run of digits as long as the shortest PAN, whatever they are."""
-    return _RUN.search(_with_ascii_digits(text)) is not None
+    runs = _RUN.finditer(_with_ascii_digits(text))
+    return any(len(_digits_of(run[0])) >= least_digits for run in runs)
 
 
 def _with_ascii_digits(text: str) -> str:

@@ -8,12 +8,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import UnionType
 from typing import Any
 from urllib.parse import quote_plus, unquote_plus
 
 from pipeline import __version__
-from pipeline.core.guard import find_pans, redacted
+from pipeline.core.guard import MIN_RUN_DIGITS, REDACTED, could_hold_pan, redacted
 from pipeline.core.jobs import is_intake, layout_name_of
+from pipeline.core.leaks import holds_pan
 from pipeline.core.receipts import iso_time
 from pipeline.errors import PermanentError
 from pipeline.model import ChunkTask, Upload
@@ -28,7 +30,6 @@ UNVERSIONED = "null"  # how S3 calls the version of an object in an unversioned 
 
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,14 +158,20 @@ class Failure:
 
 def dead_letter_of_upload(upload: Upload, failure: Failure) -> dict[str, Any]:
     """A dead letter that can be replayed, unless the object's name holds a PAN: that stays out."""
-    is_clean = not any(map(find_pans, (upload.bucket, upload.key, _digits(upload.version_id))))
+    is_clean = not any(map(holds_pan, (upload.bucket, upload.key, _digits(upload.version_id))))
     version_id = upload.version_id if is_clean else redacted(upload.version_id)
     return _dead_letter(failure) | {
         "job_id": upload.job_id,
         "layout": _layout_of(upload),
-        "source": {"uri": redacted(upload.uri), "version_id": version_id},
+        "source": {"uri": _without_pan(upload.uri), "version_id": version_id},
         "message": upload_message(upload) if is_clean else None,
     }
+
+
+def _without_pan(uri: str) -> str:
+    """The URI with its PANs taken out; nothing of it where they stand in another form."""
+    clean = redacted(uri)
+    return REDACTED if holds_pan(clean) else clean
 
 
 def _digits(version_id: str) -> str:
@@ -175,19 +182,20 @@ def _digits(version_id: str) -> str:
 
 
 def dead_letter_of_message(body: str, failure: Failure) -> dict[str, Any]:
-    """A dead letter for a message that could not be understood: quoted if it holds no PAN."""
-    is_quotable = len(body) <= MAX_QUOTED_CHARACTERS and not _holds_pan(body)
+    """A dead letter for a message that could not be understood: quoted if it holds no PAN.
+
+    As it is anybody's message, a mistyped PAN may stand there: so many digits are not quoted.
+    """
+    is_quotable = (
+        len(body) <= MAX_QUOTED_CHARACTERS
+        and not could_hold_pan(body, MIN_RUN_DIGITS)
+        and not holds_pan(body)
+    )
     return _dead_letter(failure) | {
         "message_text": body if is_quotable else None,
         "message_sha256": hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest(),
         "message_characters": len(body),
     }
-
-
-def _holds_pan(body: str) -> bool:
-    """Whether a PAN stands in the body, be it as JSON or as a URL would spell it."""
-    unescaped = _ESCAPED.sub(lambda escape: chr(int(escape[1], 16)), body)
-    return any(find_pans(text) for text in (body, unescaped, unquote_plus(unescaped)))
 
 
 def _dead_letter(failure: Failure) -> dict[str, Any]:
@@ -208,14 +216,15 @@ def _dead_letter(failure: Failure) -> dict[str, Any]:
 def read_dead_letter(body: str, sent_at: datetime, deliveries: int = 0) -> Mapping[str, Any]:
     """A dead letter as the worker wrote it, or one made for a message that SQS moved by itself.
 
-    `deliveries` is how often SQS delivers a message before it moves it.
+    `deliveries` is how often SQS delivers a message before it moves it. What a letter of another
+    version of pantok does not say, or says otherwise, is filled in.
     """
     try:
         unverified = json.loads(body)
     except (ValueError, RecursionError):
         unverified = None
     if isinstance(unverified, dict) and unverified.get("kind") == DEAD_LETTER_KIND:
-        return unverified
+        return _completed(unverified, sent_at)
     document = unverified if isinstance(unverified, dict) else {}
     attempts = _attempts(document) + deliveries
     failure = Failure("worker_died", "every attempt ended without a word", attempts, sent_at)
@@ -227,6 +236,39 @@ def read_dead_letter(body: str, sent_at: datetime, deliveries: int = 0) -> Mappi
         if parsed.uploads:
             return dead_letter_of_upload(parsed.uploads[0], failure)
     return dead_letter_of_message(body, failure)
+
+
+def _completed(unverified: Mapping[str, Any], sent_at: datetime) -> dict[str, Any]:
+    """The letter with all that letters of this version have."""
+    blank = _dead_letter(Failure("unknown", "the letter does not say why", 0, sent_at))
+    said = {name: value for name, value in unverified.items() if _fits(name, value)}
+    return blank | {"pipeline_version": None} | said
+
+
+def _fits(name: str, value: object) -> bool:
+    if name == "failed_at":
+        return _is_time(value)
+    if name == "attempts":
+        return isinstance(value, int) and 0 <= value <= MAX_ATTEMPTS
+    return isinstance(value, _LETTER_TYPES.get(name, object))
+
+
+_LETTER_TYPES: Mapping[str, type | UnionType] = {
+    "reason": str,
+    "detail": str,
+    "pipeline_version": str,
+    "job_id": str | None,
+    "layout": str | None,
+    "source": dict | None,
+    "message": dict | None,
+}
+
+
+def _is_time(value: object) -> bool:
+    try:
+        return isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def _bucket_of(unverified: Any) -> str:

@@ -245,13 +245,17 @@ class Cloud:
 
     # What there is to be seen
 
-    def objects(self, bucket: str) -> dict[str, bytes]:
+    def objects(self, bucket: str, prefix: str = "") -> dict[str, bytes]:
         s3 = self.client("s3")
-        listed = s3.list_objects_v2(Bucket=bucket).get("Contents", [])
+        listed = s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
         return {
             item["Key"]: s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read()
             for item in listed
         }
+
+    def object(self, bucket: str, key: str) -> bytes | None:
+        """None if it is not there."""
+        return self.objects(bucket, key).get(key)
 
     def items(self, table: str) -> list[dict[str, Any]]:
         """As moto holds them: a scan through boto3 takes longer than all that is tested."""

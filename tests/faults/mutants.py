@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from itertools import count
 from typing import Any
 from unittest import mock
 
 from pipeline.aws.dynamodb_ledger import DynamoDBLedger
 from pipeline.chunking import ChunkChain
+from pipeline.core import envelope
+from pipeline.errors import PermanentError
 from pipeline.job import _Attempt
 from pipeline.minting import Mint
 from pipeline.model import Decision, SealedPans
+from pipeline.readers import redaction
+from pipeline.staging import RejectsFile
 from tests.faults.schedules import single_faults
 
 
@@ -77,6 +82,49 @@ def receipt_before_parts() -> Iterator[None]:
     with mock.patch.object(_Attempt, "_carried_out", carried_out):
         yield
 
+
+@contextmanager
+def rejects_that_get_lost() -> Iterator[None]:
+    """Every third line of a rejects file is not written."""
+    write, lines = RejectsFile.write, count()
+
+    def write_most(rejects: RejectsFile, line: bytes) -> None:
+        if next(lines) % 3 < 2:
+            write(rejects, line)
+
+    with mock.patch.object(RejectsFile, "write", write_most):
+        yield
+
+
+@contextmanager
+def duplicates_all_refused() -> Iterator[None]:
+    """Content that may come once is refused whenever it comes."""
+
+    def refuse(attempt: Any, _whole: Any, _name: str, layout: Any) -> None:
+        if layout.options.duplicates == "refuse":
+            raise PermanentError("duplicate_content", "the same content as another")
+
+    with mock.patch.object(_Attempt, "_claim_content", refuse):
+        yield
+
+
+def sensitive_data_kept() -> AbstractContextManager[Any]:
+    """No column is taken for one of sensitive authentication data."""
+    return mock.patch.object(redaction, "is_sensitive_name", return_value=False)
+
+
+def seals_that_bind_nothing() -> AbstractContextManager[Any]:
+    """A sealed PAN opens in any row."""
+    return mock.patch.object(envelope, "_binder", return_value=lambda _token: b"")
+
+
+# Bugs that need no fault, each with a scenario in which an invariant must show it.
+FLAWS = {
+    "rejects that get lost": (rejects_that_get_lost, "a file"),
+    "duplicates all refused": (duplicates_all_refused, "a file and two that may come once"),
+    "sensitive data kept": (sensitive_data_kept, "a file"),
+    "seals that bind nothing": (seals_that_bind_nothing, "a file"),
+}
 
 # Each with the scenario and the kind of fault in which it shows itself.
 MUTANTS = {

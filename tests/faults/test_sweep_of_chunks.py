@@ -29,6 +29,8 @@ def test_a_fault_at_any_request_of_a_file_in_chunks_breaks_nothing(
         ("two repairs of one job", "killed after"),
         ("two repairs of one job", "overtaken before"),
         ("two repairs of one job", "reply lost once"),
+        ("a file written in parts", "reply lost once"),
+        ("a file written in parts", "killed after"),
     ],
 )
 def test_a_fault_at_any_request_breaks_nothing(

@@ -7,7 +7,7 @@ import io
 import itertools
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -286,3 +286,26 @@ def test_a_file_read_in_pieces_is_the_file(
 
 def _table(batches: list[Any]) -> pa.Table:
     return pa.Table.from_batches([each.columns for each in batches])
+
+
+@pytest.mark.parametrize("seconds_each", [30.0, 80.0, 100.0])
+def test_a_worker_whose_record_batches_take_long_stops_in_time(
+    seconds_each: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = [0.0]
+
+    def read_slowly(*arguments: Any, **options: Any) -> Iterator[Any]:
+        for batch in read_delimited(*arguments, block_bytes=1024, **options):
+            yield batch
+            left[0] -= seconds_each  # which its rows take
+            assert left[0] > 0, "the worker was killed at work"
+
+    def invocation() -> Seconds:
+        left[0] = 300.0
+        return lambda: left[0]
+
+    monkeypatch.setitem(registry.READERS, "delimited", read_slowly)
+    scene = Scene(body())
+    receipt = scene.run(invocation)
+    assert receipt["rows_read"] == receipt["rows_written"] == len(PANS)
+    assert scene.invocations > 1
