@@ -74,7 +74,7 @@ def _show(found: list[dict[str, Any]]) -> None:
             (
                 job["job_id"],
                 job["layout"],
-                job["status"],
+                _status(job),
                 job["rows_read"],
                 job["attempts"],
                 job["started_at"],
@@ -83,3 +83,10 @@ def _show(found: list[dict[str, Any]]) -> None:
             for job in found
         ],
     )
+
+
+def _status(job: dict[str, Any]) -> str:
+    """The status; of a file that many workers share, how many of its chunks are done."""
+    if job["status"] not in _OPEN or "planned" not in job:
+        return str(job["status"])
+    return f"{job['status']}, {job.get('chunks_done', 0)} of {job['planned']} chunks"

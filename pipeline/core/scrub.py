@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from pipeline.core.layouts import MAX_DECIMAL_PRECISION, Column, ColumnType
 from pipeline.core.pans import LAST4_DIGITS
 
+REPEATED_TIMES = 4  # from then on, telling values apart costs less than parsing each of them
 MAX_INTEGER_DIGITS = 18  # what int64 always holds
 
 _ISO_DATE = r"^\d{4}-\d{2}-\d{2}$"
@@ -52,8 +53,18 @@ def cast_column(
     """
     missing = pc.is_in(text, value_set=pa.array(null_values, pa.string()))
     cells = pc.if_else(missing, pa.scalar(None, pa.string()), text)
-    typed = _typed(cells, column)
+    typed = _typed_once_each(cells, column)
     return typed, pc.and_(pc.is_null(typed), pc.is_valid(cells))
+
+
+def _typed_once_each(cells: pa.Array, column: Column) -> pa.Array:
+    """Typed; where cells repeat each other, as dates of a file do, each value is parsed once."""
+    if column.type.kind == "string":
+        return cells
+    encoded = cells.dictionary_encode()
+    if len(encoded.dictionary) > len(cells) // REPEATED_TIMES:
+        return _typed(cells, column)
+    return _typed(encoded.dictionary, column).take(encoded.indices)
 
 
 def _typed(cells: pa.Array, column: Column) -> pa.Array:

@@ -466,7 +466,7 @@ def _parse_long_delimiter(
 
 
 def _numbers_without(first: int, total: int, wrong_ordinals: Sequence[int]) -> pa.Array:
-    numbers = pa.array(range(first, first + total), pa.int64())
+    numbers = pa.arange(first, first + total)
     if not wrong_ordinals:
         return numbers
     skipped = pa.array([first + at for at in wrong_ordinals], pa.int64())
