@@ -25,7 +25,8 @@ ELEMENTS: dict[int, str] = {
     128: "8b",
 }
 SENSITIVE_ELEMENTS = frozenset({35, 36, 45, 52})  # tracks 2, 3 and 1, PIN block
-SENSITIVE_TAGS = frozenset({"56", "57", "9F6B"})  # tracks 1 and 2 in chip data
+# Tracks 1 and 2 in chip data, and the discretionary data of both, which holds their CVV.
+SENSITIVE_TAGS = frozenset({"56", "57", "9F6B", "9F1F", "9F20"})
 CHIP_DATA = 55
 PRIVATE_DATA = (48, 62, 123, 124, 125)  # those that hold PDS, private data subelements
 IPM_COLUMNS = ("MTI", *(f"DE{number}" for number in ELEMENTS))
@@ -37,3 +38,13 @@ _TAG = re.compile(r"TAG(?:[0-9A-F]{2}){1,3}")
 def is_ipm_column(name: str) -> bool:
     """Whether the name is that of a private data subelement or a chip data tag."""
     return bool(_PDS.fullmatch(name) or _TAG.fullmatch(name))
+
+
+def length_of(text: str) -> tuple[int, int, bool]:
+    """Digits of the length before it, or else its bytes; and whether it is binary."""
+    match = LENGTHS.fullmatch(text)
+    if match is None:
+        raise ValueError("not the length of an element")
+    size, binary = match.groups()
+    is_variable = size.startswith("L")
+    return (len(size) if is_variable else 0), (0 if is_variable else int(size)), bool(binary)

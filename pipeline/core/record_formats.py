@@ -153,15 +153,9 @@ class Fixed(_Records):
             raise ValueError(f"more than {MAX_FIELDS} fields")
         if self.line_ends in ("optional", "none") and self.record_bytes is None:
             raise ValueError("record_bytes must be set unless every record is a line")
-        if self.encoding == "utf-8" and not self.has_line_ends and self._has_padding_beyond_ascii:
-            raise ValueError("padding must be an ASCII character")
         self._refuse_unfit_places()
         self._refuse_unfit_types()
         return self
-
-    @property
-    def _has_padding_beyond_ascii(self) -> bool:
-        return not all(field.padding.isascii() for field in self._all_fields())
 
     @property
     def has_line_ends(self) -> bool:
@@ -276,6 +270,7 @@ class Ctf(_Records):
     type: Literal["ctf"] = "ctf"
     variant: Literal["ctf", "itf"] = "ctf"
     encoding: str = ""
+    short_lines: Literal["reject", "pad"] = "reject"
     fields: dict[str, CtfField] = Field(default_factory=dict)  # type: ignore[assignment]
     accounts: dict[str, int] = Field(default_factory=dict)
     skip: tuple[str, ...] = ()
@@ -341,6 +336,7 @@ class Ipm(_Records):
     encoding: str = "latin-1"
     blocked: bool = False
     trailer: Literal["optional", "required"] = "optional"
+    trailer_counts: Literal["messages", "data", "nothing"] = "messages"
     elements: dict[str, str] = Field(default_factory=dict)
 
     _encoding_is_known = field_validator("encoding")(_single_byte_encoding)
