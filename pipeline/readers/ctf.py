@@ -272,6 +272,11 @@ class TransactionBlock:
         return repeated
 
     @cached_property
+    def _present(self) -> set[str]:
+        """The components that occur at all."""
+        return set(self._components.unique().to_pylist())
+
+    @cached_property
     def _places(self) -> dict[str, pa.Array]:
         """By component, where each transaction has it; the blank record where it has not."""
         return {}
@@ -290,9 +295,12 @@ class TransactionBlock:
         if name == CTF_ACCOUNT:
             return self._accounts()
         field = self._settings.all_fields.get(name)
+        component = field.tcr if field is not None else name.removeprefix("tcr")
+        if component not in self._present:
+            return Cells(pa.array([""] * len(self.codes), pa.string()))
         if field is not None:
-            return self._codec.read(self._of(field.tcr), field)
-        return self._codec.text(self._of(name.removeprefix("tcr")))
+            return self._codec.read(self._of(component), field)
+        return self._codec.text(self._of(component))
 
     def reason(self, name: str) -> str:
         """How a cell of the column is called that cannot be read."""

@@ -81,9 +81,10 @@ def block_of_lines(block: bytes, encoding: str, width: int) -> RecordBlock:
     if encoding == "utf-8" and not block.isascii():
         return _wide_lines(block, width)
     codec = RecordCodec(encoding)
-    line_end = _EBCDIC_LINE_END if is_ebcdic(encoding) else _LINE_END
-    lines = [line for line in line_end.split(block) if line and line != _END_OF_FILE]
-    content = b"".join([line[:width].ljust(width, codec.blank) for line in lines])
+    pieces = _EBCDIC_LINE_END.split(block) if is_ebcdic(encoding) else block.splitlines()
+    lines = [line for line in pieces if line and line != _END_OF_FILE]
+    blank = codec.blank
+    content = b"".join([line[:width].ljust(width, blank) for line in lines])
     return RecordBlock(fixed_size(content, width), codec, len(block), [*map(len, lines)])
 
 

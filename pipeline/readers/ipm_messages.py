@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from pipeline.core.ipm_elements import (
     CHIP_DATA,
@@ -65,7 +66,7 @@ class MessageParser:
         return found
 
     def walk(self, message: bytes, found: list[bytes]) -> int:
-        """Fills in what is found and returns where the elements end."""
+        """Fills in what is found and returns where the elements should end."""
         bitmap = message[TYPE_BYTES:BITMAP_END]
         plan = self._plans.get(bitmap)
         if plan is None:
@@ -82,8 +83,6 @@ class MessageParser:
                 start = at
                 at = start + size
             if slot >= 0:
-                if at > len(message):
-                    raise MalformedMessageError
                 found[slot] = message[start:at]
         return at
 
@@ -124,7 +123,8 @@ class MessageParser:
 MAX_PLANS = 10_000  # a file made to do harm has a bitmap of its own in every message
 
 
-def _sizes(encoding: str) -> dict[bytes, int]:
+@cache
+def _sizes(encoding: str) -> Mapping[bytes, int]:
     """What the digits of a length mean."""
     sizes = {f"{size:03d}".encode(encoding): size for size in range(1000)}
     return sizes | {f"{size:02d}".encode(encoding): size for size in range(100)}
@@ -188,7 +188,8 @@ def _of_tags(chip_data: bytes, text: Callable[[list[tuple[str, bytes]]], str]) -
 
 def private_elements(slots: Mapping[int, int], found: Sequence[bytes]) -> list[bytes]:
     """The elements of a message that hold private data subelements."""
-    return [found[slots[number]] for number in PRIVATE_DATA if number in slots]
+    places = [slots[number] for number in PRIVATE_DATA if number in slots]
+    return [found[place] for place in places if found[place]]
 
 
 def needed_elements(columns: Iterable[str]) -> set[int]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pipeline.core.layouts import Layout
 from pipeline.errors import PermanentError
 from pipeline.samples.mastercard import message, private_data, write_ipm
-from tests.unit.record_reading import PAN, Reading, a_layout, read
+from tests.unit.record_reading import PAN, a_layout, read
 from tests.unit.test_tokenize import Bench
 
 LAYOUT = """[format]
