@@ -6,7 +6,6 @@ cards (the second one where a transfer has it), a trailer with the number of det
 
 from typing import BinaryIO
 
-import pipeline.core.codepages  # noqa: F401  (knows code page 1047)
 from pipeline.samples.cards import synthetic_pans
 from pipeline.samples.merchants import all_terminals
 from pipeline.samples.transactions import (
@@ -17,7 +16,8 @@ from pipeline.samples.transactions import (
 )
 
 RECORD_BYTES = 120
-CODE_PAGE = "cp1047"
+# Python has no code page 1047: it is 037 with these bytes changed about.
+_TO_1047 = bytes.maketrans(b"\xad\xba\xbd\xbb\x5f\xb0", b"\xba\xad\xbb\xbd\xb0\x5f")
 
 _PLUS, _MINUS = "C", "D"
 _EVERY_NTH_IS_A_REFUND = 29
@@ -65,4 +65,4 @@ def zoned(number: int, digits: int) -> bytes:
 
 
 def _text(text: str) -> bytes:
-    return text.encode(CODE_PAGE, "replace")
+    return text.encode("cp037", "replace").translate(_TO_1047)

@@ -8,7 +8,6 @@ import struct
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
-from pipeline.core.ipm_elements import ELEMENTS, length_of
 from pipeline.samples.merchants import all_terminals
 from pipeline.samples.transactions import (
     TRADING_DAY,
@@ -24,6 +23,11 @@ DATA_BYTES = 1012
 _FILL = b"\x40\x40"
 _END = struct.pack(">I", 0)
 _ICA = "000000123456"
+# Digits of the length before an element; all others that are written here have a fixed length.
+_LENGTH_DIGITS = {
+    **dict.fromkeys((2, 31, 32, 33, 35, 43, 45, 93, 94, 95, 100), 2),
+    **dict.fromkeys((48, 54, 55, 62, 63, 72, 111, 123, 124, 125), 3),
+}
 _EVERY_NTH_NAMES_A_CARD = 40
 # An application cryptogram, a track 2 (which readers must not keep) and a transaction date.
 _CHIP_DATA = "9F2608A1B2C3D4E5F60718" + "5711{track2}" + "9A03260302"
@@ -76,11 +80,11 @@ def message(kind: str, elements: Mapping[int, str | bytes], encoding: str = "lat
     """An IPM message of elements; text is encoded, bytes stand as they are."""
     bits, body = 1 << 127, b""
     for number in sorted(elements):
-        digits, size, _ = length_of(ELEMENTS[number])
+        digits = _LENGTH_DIGITS.get(number)
         value = elements[number]
         data = value.encode(encoding) if isinstance(value, str) else value
         bits |= 1 << (128 - number)
-        body += f"{len(data):0{digits}d}".encode(encoding) + data if digits else data[:size]
+        body += f"{len(data):0{digits}d}".encode(encoding) + data if digits else data
     return kind.encode(encoding) + bits.to_bytes(16, "big") + body
 
 
