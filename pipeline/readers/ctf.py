@@ -65,7 +65,9 @@ def read_ctf(
     reader = _CtfReader(layout)
     settings = reader.settings
     beginning = read_up_to(stream, settings.record_bytes + 1)
-    is_lines = begins_with_line(beginning, settings.record_bytes, settings.codec)
+    is_lines = begins_with_line(
+        _in_ctf_positions(beginning, settings), CTF_RECORD_BYTES, settings.codec
+    )
     rest: ByteSource = Rewound(beginning, stream, settings.codec)
     if start.offset_bytes:
         stream.seek(start.offset_bytes)
@@ -125,6 +127,12 @@ def _grammar(settings: Ctf, *, is_lines: bool) -> Grammar:
     return _TransactionsOfLines(line_ends, component_at, first)
 
 
+def _in_ctf_positions(record: bytes, settings: Ctf) -> bytes:
+    """A record without what an ITF has more, which may be any bytes."""
+    more = settings.record_bytes - CTF_RECORD_BYTES
+    return record[:2] + record[2 + more :]
+
+
 def _records(block: bytes, settings: Ctf, *, is_lines: bool) -> RecordBlock:
     """The records of a block, in the positions of the CTF."""
     if is_lines:
@@ -134,10 +142,8 @@ def _records(block: bytes, settings: Ctf, *, is_lines: bool) -> RecordBlock:
     if settings.record_bytes == CTF_RECORD_BYTES:
         return records
     size, content = settings.record_bytes, bytes_of(records.records)
-    more = size - CTF_RECORD_BYTES
     pieces = [
-        content[at : at + 2] + content[at + 2 + more : at + size]
-        for at in range(0, len(content), size)
+        _in_ctf_positions(content[at : at + size], settings) for at in range(0, len(content), size)
     ]
     return replace(records, records=fixed_size(b"".join(pieces), CTF_RECORD_BYTES))
 

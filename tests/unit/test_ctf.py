@@ -173,3 +173,10 @@ def test_full_tracks_are_not_in_what_is_kept_for_repair() -> None:
     track = further("1", f" {PAN}D28121011234567890")
     reading = read_form("lines", first("40"), track.replace("05", "40", 1))
     assert reading.repairable(1)["tcr1"] == "4001 [removed]"
+
+
+def test_the_two_more_bytes_of_an_itf_may_be_anything() -> None:
+    record = itf_record(first())
+    content = (record[:2] + b"\x15\x25" + record[4:]) * 3
+    reading = read(content, a_layout(layout('variant = "itf"')))
+    assert reading.column("account_number") == [PAN] * 3

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks import readers_binary
 from pipeline.job import run_job
 from pipeline.readers.registry import READERS
 from pipeline.samples.cards import synthetic_pans
@@ -120,3 +121,14 @@ def test_a_sample_in_many_parts_gives_the_same_rows(
         receipt = run_job(upload, bench.worker, lambda: 0.0)
     assert bench.opened(bench.table(receipt)[f"{column}_token"].to_pylist()) == PANS
     assert len(bench.world.ledger.chunks) > 1
+
+
+def test_the_benchmark_reads_every_row_of_every_format(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readers_binary, "ROWS", 40)
+    monkeypatch.setattr(readers_binary, "CARDS", 20)
+    assert {layout.name for _, _, layout in readers_binary.cases()} <= {
+        layout for layout, _ in SAMPLES.values()
+    }
+    for _, make, layout in readers_binary.cases():
+        rows_per_second, _ = readers_binary.measure(make(), layout)
+        assert rows_per_second > 0
