@@ -24,7 +24,7 @@ from pipeline.readers.fixed_framing import (
     read_up_to,
 )
 from pipeline.readers.framing import BLOCK_BYTES, ByteSource, Limited, SeekableSource
-from pipeline.readers.record_types import UNKNOWN, RecordCounts, Typing
+from pipeline.readers.record_types import NO_TYPE, RecordCounts, Typing
 from pipeline.readers.records import MalformedRow, TextRecordBatch
 from pipeline.readers.rendering import rendered
 from pipeline.readers.sound_rows import SoundRows, sound_rows
@@ -119,7 +119,7 @@ class _FixedReader:
             return None
         self._next_row += len(rows.places)
         parts = [self._of_type(rows, at) for at in self._typing.of_kind("data")]
-        sound = SoundRows.together([*parts, rows.unknown(self._wanted)])
+        sound = SoundRows.together([*parts, rows.of_no_type(self._wanted)])
         return TextRecordBatch(
             file_columns=self.settings.columns,
             columns=sound.columns,
@@ -198,7 +198,7 @@ class _Some:
 
 @dataclass(frozen=True)
 class _Rows:
-    """The records of a block that are rows: data records, and those of unknown type."""
+    """The records of a block that are rows: data records, and those of no type."""
 
     block: RecordBlock
     types: pa.Array
@@ -208,7 +208,7 @@ class _Rows:
     @cached_property
     def places(self) -> pa.Array:
         """Where in the block they stand (`int64`), in order."""
-        kinds = pa.array([UNKNOWN, *self.typing.of_kind("data")], pa.int16())
+        kinds = pa.array([*NO_TYPE, *self.typing.of_kind("data")], pa.int16())
         return pc.indices_nonzero(pc.is_in(self.types, value_set=kinds)).cast(pa.int64())
 
     def of_type(self, type_number: int) -> _Some:
@@ -227,11 +227,14 @@ class _Rows:
         )
         return _Some(block, pc.add(ordinals, self.first_row))
 
-    def unknown(self, wanted: Sequence[str]) -> SoundRows:
-        """No rows, but a reason for each record of unknown type."""
-        numbers = pc.add(self._ordinals(UNKNOWN), self.first_row).to_pylist()
-        malformed = [MalformedRow(number, "unknown_record_type") for number in numbers]
-        return SoundRows.none(wanted, malformed)
+    def of_no_type(self, wanted: Sequence[str]) -> SoundRows:
+        """No rows, but a reason for each record of no type."""
+        malformed = [
+            MalformedRow(at + self.first_row, reason)
+            for number, reason in NO_TYPE.items()
+            for at in self._ordinals(number).to_pylist()
+        ]
+        return SoundRows.none(wanted, sorted(malformed, key=lambda row: row.row_number))
 
     def _ordinals(self, type_number: int) -> pa.Array:
         is_one = pc.equal(self.types.take(self.places), type_number)

@@ -11,11 +11,13 @@ from pipeline.core.record_formats import Fixed, FixedField, Place
 from pipeline.errors import PermanentError
 from pipeline.readers.fixed_framing import RecordBlock
 
-UNKNOWN = -1
+UNKNOWN, TOO_LONG = -1, -2
+NO_TYPE = {UNKNOWN: "unknown_record_type", TOO_LONG: "wrong_record_length"}
+"""Numbers of records that are of no type, with the reason that makes of each of them."""
 
 
 class Typing:
-    """Tells record types apart; they are numbered in the layout's order, `UNKNOWN` for none.
+    """Tells record types apart; they are numbered in the layout's order, below zero for none.
 
     Where no data type is named, a record of no other type is a data record of type `untyped`.
     """
@@ -23,6 +25,7 @@ class Typing:
     def __init__(self, settings: Fixed) -> None:
         self.names = tuple(settings.types)
         self._types = list(settings.types.values())
+        self._most = settings.record_bytes
         self.untyped = len(self.names) if not settings.has_data_types else None
 
     def of(self, block: RecordBlock) -> pa.Array:
@@ -35,7 +38,14 @@ class Typing:
             values = pa.array([block.codec.encoded(value) for value in each.values], key.type)
             is_one = pc.is_in(key, value_set=values)
             numbers = pc.if_else(is_one, pa.scalar(at, pa.int16()), numbers)
-        return numbers
+        return self._without_long_lines(block, numbers)
+
+    def _without_long_lines(self, block: RecordBlock, numbers: pa.Array) -> pa.Array:
+        """A line longer than records are may be two records: it is of no type."""
+        if block.lengths is None or self._most is None or max(block.lengths) <= self._most:
+            return numbers
+        is_long = pc.greater(pa.array(block.lengths, pa.int64()), self._most)
+        return pc.if_else(is_long, pa.scalar(TOO_LONG, pa.int16()), numbers)
 
     def of_kind(self, *kinds: str) -> list[int]:
         """The numbers of the types of these kinds."""

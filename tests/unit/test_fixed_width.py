@@ -379,3 +379,11 @@ def test_a_dropped_field_may_hold_anything() -> None:
         .replace('role = "keep"', 'role = "drop"')
     )
     assert read(line(PAN, "no number").encode(), layout).malformed == {}
+
+
+def test_two_records_on_one_line_are_rejected_where_the_length_of_records_is_known() -> None:
+    content = f"{line(PAN, 'a')}\n{line(PAN, 'b')}{line(PAN, 'c')}\n{line(PAN, 'd')}\n".encode()
+    for more in ('line_ends = "optional"', 'line_ends = "required"'):
+        reading = read(content, a_layout(unbroken("latin-1", more=more)))
+        assert reading.malformed == {2: ("wrong_record_length", None)}
+        assert reading.column("note") == ["a", "d"]

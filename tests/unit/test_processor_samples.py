@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 from pathlib import Path
@@ -52,6 +53,7 @@ def test_every_token_of_a_sample_opens_to_its_pan(name: str) -> None:
     assert bench.opened(table[f"{column}_token"].to_pylist()) == PANS
     assert table[f"{column}_last4"].to_pylist() == [pan[-4:] for pan in PANS]
     assert (receipt["rows_read"], receipt["rows_written"], receipt["rows_rejected"]) == (60, 60, 0)
+    assert receipt["source"]["sha256"] == hashlib.sha256(sample(name)).hexdigest()
 
 
 @pytest.mark.parametrize("name", SAMPLES)
