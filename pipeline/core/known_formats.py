@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
+from pipeline.core.clearing_formats import Ctf, Ipm
 from pipeline.core.formats import Delimited, FormatSettings
-from pipeline.core.record_formats import Ctf, Fixed, Ipm
+from pipeline.core.record_formats import Fixed
 
 FORMATS: dict[str, type[FormatSettings]] = {
     "delimited": Delimited,

@@ -7,8 +7,8 @@ from typing import cast
 
 import pyarrow as pa
 
+from pipeline.core.clearing_formats import Ipm
 from pipeline.core.layouts import Layout
-from pipeline.core.record_formats import Ipm
 from pipeline.errors import PermanentError
 from pipeline.model import START, Position
 from pipeline.readers.framing import BLOCK_BYTES, ByteSource, Limited, SeekableSource

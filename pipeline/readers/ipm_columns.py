@@ -8,8 +8,8 @@ from contextlib import suppress
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.core.clearing_formats import Ipm
 from pipeline.core.ipm_elements import CHIP_DATA, SENSITIVE_ELEMENTS
-from pipeline.core.record_formats import Ipm
 from pipeline.readers.cells import BLANK, Cells, RecordCodec
 from pipeline.readers.ipm_messages import (
     TYPE_BYTES,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
+from pipeline.core.clearing_formats import Ipm
 from pipeline.core.ipm_elements import (
     CHIP_DATA,
     ELEMENTS,
@@ -13,7 +14,6 @@ from pipeline.core.ipm_elements import (
     SENSITIVE_ELEMENTS,
     length_of,
 )
-from pipeline.core.record_formats import Ipm
 from pipeline.readers.chip_data import MalformedChipDataError, chip_tags, chip_text
 
 TYPE_BYTES = 4

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pipeline.core.clearing_formats import Ipm
 from pipeline.core.ipm_elements import PRIVATE_DATA
-from pipeline.core.record_formats import Ipm
 from pipeline.errors import PermanentError
 from pipeline.readers.ipm_messages import (
     TYPE_BYTES,
