@@ -5,9 +5,13 @@ from __future__ import annotations
 import struct
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from pipeline.core.layouts import parse_layout
+from pipeline.errors import PermanentError
 from pipeline.samples.cards import synthetic_pans
-from tests.unit.record_reading import PAN
+from tests.unit.record_reading import PAN, read
 from tests.unit.test_hostile_files import GIGABYTE, Endless, refused
 from tests.unit.test_ipm import presentment, vbs
 from tests.unit.test_tokenize import Bench
@@ -87,3 +91,34 @@ def test_reasons_say_where_and_never_what(reason: str) -> None:
     (receipt,) = bench.world.tokenized.receipts.values()
     assert receipt["reason"] == reason
     assert PAN not in str(receipt)
+
+
+NOISY = {
+    "lines": FIXED.format(""),
+    "lines of EBCDIC": FIXED.format('encoding = "cp1047"\nshort_lines = "pad"'),
+    "records": FIXED.format('record_bytes = 20\nencoding = "cp500"'),
+    "records of UTF-8": FIXED.format("record_bytes = 20"),
+    "either": FIXED.format('record_bytes = 16\nline_ends = "optional"\nencoding = "cp1252"'),
+    "CTF": CTF,
+    "ITF": CTF.replace('"ctf"', '"ctf"\nvariant = "itf"'),
+    "IPM": IPM.format(""),
+    "IPM in blocks": IPM.format("blocked = true\nencoding = 'cp500'"),
+}
+BITS = [b"\n", b"\x15", b"\r", b"4" * 16, b"\xf4" * 16, b"\xef\xbb\xbf", b"\0\0\0\x14", b"0500"]
+
+
+@pytest.mark.parametrize("kind", NOISY)
+@settings(max_examples=60)
+@given(
+    st.lists(st.one_of(st.sampled_from(BITS), st.binary(max_size=200)), max_size=12),
+    st.integers(300, 2_000),
+)
+def test_noise_is_accounted_for_to_the_last_record(
+    kind: str, pieces: list[bytes], block_bytes: int
+) -> None:
+    try:
+        reading = read(b"".join(pieces), parse_layout(NOISY[kind].encode()), block_bytes)
+    except PermanentError as error:
+        assert error.code
+        return
+    assert len(reading.raw) == len(reading.rows) + len(reading.malformed)
