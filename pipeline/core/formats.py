@@ -1,14 +1,15 @@
-"""The formats that a layout can name, each a model of its settings.
+"""What the formats that a layout can name have in common, and delimited text.
 
-A format's model is named by its `type`; its reader is registered in `pipeline.readers.registry`.
+A format's model is named by its `type` in `pipeline.core.known_formats`; its reader is registered
+in `pipeline.readers.registry`.
 """
 
 from __future__ import annotations
 
 import codecs
-from typing import Annotated, Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 _ESCAPING_CODECS = frozenset({"idna", "punycode", "raw-unicode-escape", "unicode-escape"})
 
@@ -33,6 +34,10 @@ class FormatSettings(Strict):
     def has_lines(self) -> bool:
         """Whether each record is a line of text, so that record types can be told by prefixes."""
         return False
+
+    def lacks(self, column: str) -> bool:
+        """Whether, as far as the settings tell, no file has a column of this name."""
+        return bool(self.fields) and column not in self.fields
 
     def of_records(self, columns: tuple[str, ...]) -> Delimited:
         """How the records of rejects files are written, each alone: those of a file of columns."""
@@ -109,16 +114,3 @@ class Delimited(FormatSettings):
         """As they stood in the file, in UTF-8."""
         dialect = {"header": False, "fields": columns, "encoding": "utf-8"}
         return self.model_copy(update=dialect)
-
-
-FORMATS: dict[str, type[FormatSettings]] = {"delimited": Delimited}
-
-
-def _with_type(unverified: Any) -> Any:
-    """A format without a type is delimited."""
-    if isinstance(unverified, dict) and "type" not in unverified:
-        return {"type": "delimited", **unverified}
-    return unverified
-
-
-Format = Annotated[Delimited, BeforeValidator(_with_type)]

@@ -19,8 +19,9 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from pipeline.core.formats import FORMATS, Delimited, Format, Strict
+from pipeline.core.formats import Delimited, Strict
 from pipeline.core.guard import could_hold_pan
+from pipeline.core.known_formats import FORMATS, Format
 from pipeline.core.sensitive import is_sensitive_name
 from pipeline.errors import LayoutError
 
@@ -181,7 +182,7 @@ class Layout(Strict):
     def _refuse_columns_that_the_file_has_not(self) -> None:
         places = {f"columns.{name}": name for name in self.columns} | self._columns_of_settings
         for place, name in places.items():
-            if self.format.fields and name not in self.format.fields:
+            if self.format.lacks(name):
                 raise ValueError(f"{place}: is not among format.fields")
 
     def _refuse_colliding_outputs(self) -> None:
@@ -245,6 +246,8 @@ def _mistake(item: ErrorDetails) -> str:
     if loc[:1] == ("format",) and len(loc) > 1 and loc[1] in FORMATS:
         format_model = FORMATS[str(loc[1])]
         loc = (loc[0], *loc[2:])  # the type by which the model was chosen is no setting
+    if item["type"] == "union_tag_invalid":
+        return f"format.type: must be one of {', '.join(FORMATS)}"
     place = ".".join(map(_printable, loc))
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":

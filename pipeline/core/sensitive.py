@@ -14,7 +14,7 @@ _SENSITIVE = re.compile(
     r"|(?:card)?(?:security|verification)(?:code|value|number|data)\d?"
     r"|(?:full)?(?:track|magstripe|magneticstripe)(?:1|2|3|one|two|three)?(?:equivalent)?(?:data)?"
     r"|pin(?:block|data|number|num|no|offset|verificationvalue)?|epb|pvv"
-    r"|de0?(?:35|45|52)|(?:emv)?tag(?:56|57|9f6b)"
+    r"|de0?(?:35|36|45|52)|(?:emv)?tag(?:56|57|9f6b|9f1f|9f20)"
     r")"
 )
 # ISO/IEC 7813: track 1 is %B<PAN>^<name>^<expiry>…, track 2 is ;<PAN>=<expiry>….

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -60,8 +61,9 @@ def read_delimited(
     `record_too_long`, `encoding_mismatch`, `invalid_encoding`, `unbalanced_quote`, `no_rows`, and
     for files with a trailer `trailer_missing`, `trailer_mismatch`, `records_after_trailer`.
     """
-    text = Utf8Stream(stream, layout.format.encoding)
-    grammar = _grammar(layout.format)
+    dialect = _dialect(layout)
+    text = Utf8Stream(stream, dialect.encoding)
+    grammar = _grammar(dialect)
     reader = _DelimitedReader(layout)
     if start.offset_bytes:
         reader.read_column_names(blocks_of_records(text, grammar, block_bytes))
@@ -86,6 +88,10 @@ def is_one_record(record: bytes, dialect: Delimited) -> bool:
     if grammar is None:
         return not _LINE_END.search(record)
     return grammar.one_record_end(record, 0) == len(record)
+
+
+def _dialect(layout: Layout) -> Delimited:
+    return cast(Delimited, layout.format)
 
 
 def _grammar(dialect: Delimited) -> LineGrammar | QuotedGrammar:
@@ -114,10 +120,10 @@ class _DelimitedReader:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._dialect = layout.format
-        has_grammar = layout.format.quote or layout.format.escape
-        self._quoted = _quoted_grammar(layout.format) if has_grammar else None
-        self._names: tuple[str, ...] = layout.format.fields
+        self._dialect = _dialect(layout)
+        has_grammar = self._dialect.quote or self._dialect.escape
+        self._quoted = _quoted_grammar(self._dialect) if has_grammar else None
+        self._names: tuple[str, ...] = self._dialect.fields
         self._splitter = RecordTypes(layout.records) if layout.records else None
         self._totals = ControlTotals(layout.records)
         self._next_row = 1

@@ -7,8 +7,11 @@ from typing import Protocol
 
 from pipeline.core.layouts import Layout
 from pipeline.model import START, Position
+from pipeline.readers.ctf import read_ctf
 from pipeline.readers.delimited import read_delimited
+from pipeline.readers.fixed import read_fixed
 from pipeline.readers.framing import SeekableSource
+from pipeline.readers.ipm import read_ipm
 from pipeline.readers.records import TextRecordBatch
 
 
@@ -21,7 +24,12 @@ class Reader(Protocol):
         """The records from `start` up to `end_bytes` of the text, or to the end of the file."""
 
 
-READERS: Mapping[str, Reader] = {"delimited": read_delimited}
+READERS: Mapping[str, Reader] = {
+    "delimited": read_delimited,
+    "fixed": read_fixed,
+    "ctf": read_ctf,
+    "ipm": read_ipm,
+}
 
 
 def read_record_batches(

@@ -6,9 +6,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pipeline.samples.acquirer import write_acquirer_file
+from pipeline.samples.fixed_width import write_grrcn, write_nacha
+from pipeline.samples.mainframe import write_mainframe_file
+from pipeline.samples.mastercard import write_ipm
 from pipeline.samples.rejects import write_every_reject
 from pipeline.samples.settlement import write_settlement_csv
 from pipeline.samples.unfamiliar import write_acme, write_unnamed_columns
+from pipeline.samples.visa import write_ctf, write_itf
 
 SAMPLE_SEED = 2026
 """One seed for all files: they share their cards, and so, in one scope, their tokens."""
@@ -22,6 +26,21 @@ SAMPLE_FILES: dict[str, Callable[[BinaryIO], None]] = {
     "every_reject.csv": write_every_reject,
     "unnamed_columns.csv": partial(write_unnamed_columns, rows=80, cards=30, seed=SAMPLE_SEED),
     "acme_unknown.csv": partial(write_acme, rows=120, cards=40, seed=SAMPLE_SEED),
+    "visa_ctf.txt": partial(write_ctf, rows=60, cards=40, seed=SAMPLE_SEED),
+    "visa_itf.bin": partial(write_itf, rows=60, cards=40, seed=SAMPLE_SEED),
+    "mastercard_ipm.bin": partial(write_ipm, rows=60, cards=40, seed=SAMPLE_SEED),
+    "mastercard_ipm_ebcdic.bin": partial(
+        write_ipm, rows=60, cards=40, seed=SAMPLE_SEED, encoding="cp500"
+    ),
+    "mastercard_ipm_ebcdic_blocked.bin": partial(
+        write_ipm, rows=60, cards=40, seed=SAMPLE_SEED, encoding="cp500", blocked=True
+    ),
+    "amex_grrcn.txt": partial(write_grrcn, rows=60, cards=40, seed=SAMPLE_SEED),
+    "nacha_shr.txt": partial(write_nacha, rows=60, cards=40, seed=SAMPLE_SEED),
+    "nacha_shr_unbroken.bin": partial(
+        write_nacha, rows=60, cards=40, seed=SAMPLE_SEED, line_ends=False
+    ),
+    "mainframe_ebcdic.bin": partial(write_mainframe_file, rows=60, cards=40, seed=SAMPLE_SEED),
 }
 """What writes each file: the same bytes every time."""
 

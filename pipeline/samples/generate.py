@@ -1,17 +1,30 @@
 """One large synthetic file of a built-in layout: what `pantok generate` writes."""
 
 from collections.abc import Callable
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import BinaryIO
 
 from pipeline.samples.acquirer import write_acquirer_file
+from pipeline.samples.fixed_width import write_grrcn, write_nacha
+from pipeline.samples.mainframe import write_mainframe_file
+from pipeline.samples.mastercard import write_ipm
 from pipeline.samples.settlement import write_settlement_csv
 from pipeline.samples.transactions import Progress, check_sizes
+from pipeline.samples.visa import write_ctf, write_itf
 
 _WRITERS: dict[str, Callable[..., None]] = {
     "card-present": write_settlement_csv,
     "acquirer-pipe": write_acquirer_file,
+    "visa-ctf": write_ctf,
+    "visa-itf": write_itf,
+    "mastercard-ipm": write_ipm,
+    "mastercard-ipm-ebcdic": partial(write_ipm, encoding="cp500"),
+    "mastercard-ipm-ebcdic-blocked": partial(write_ipm, encoding="cp500", blocked=True),
+    "amex-grrcn-fixed": write_grrcn,
+    "nacha-shr": write_nacha,
+    "mainframe-ebcdic": write_mainframe_file,
 }
 GENERATED_LAYOUTS = tuple(_WRITERS)
 """The layouts that `generate` can write files of."""

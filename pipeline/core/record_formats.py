@@ -1,0 +1,208 @@
+"""Fixed-width lines and fixed-length records: the settings of the format `fixed`."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator, Mapping
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from pipeline.core.codepages import is_single_byte
+from pipeline.core.formats import Delimited, FormatSettings, Strict
+
+MAX_RECORD_BYTES = 1 << 20
+MAX_FIELDS = 10_000
+
+_INTEGER_BYTES = (2, 4, 8)
+
+
+class Place(Strict):
+    """Where something stands in a record: from `start`, counted from 1, `length` characters."""
+
+    start: int = Field(ge=1, le=MAX_RECORD_BYTES)
+    length: int = Field(ge=1, le=MAX_RECORD_BYTES)
+
+    @property
+    def end(self) -> int:
+        """The last character of it, counted from 1."""
+        return self.start + self.length - 1
+
+
+class FixedField(Place):
+    """A field of a fixed-width record and how its characters become text.
+
+    `zoned` has a digit in each byte and perhaps a sign in the last, `packed` (COMP-3) two digits in
+    a byte and the sign in the last half, `bcd` two digits in a byte and no sign, `binary` (COMP) is
+    a signed big-endian integer. `decimals` are implied. `digits` keeps that many digits, leading
+    zeros included. `padding` fills the field up at its left and is taken away.
+    """
+
+    type: Literal["text", "zoned", "packed", "bcd", "binary"] = "text"
+    decimals: int = Field(default=0, ge=0, le=18)
+    digits: int | None = Field(default=None, ge=1, le=38)
+    padding: str = Field(default="", max_length=1)
+
+    @model_validator(mode="after")
+    def _settings_belong_to_the_type(self) -> Self:
+        if self.type == "text" and (self.decimals or self.digits):
+            raise ValueError("decimals and digits need a numeric type, zoned for plain digits")
+        if self.decimals and self.digits:
+            raise ValueError("digits cannot be set beside decimals")
+        if self.type == "binary" and self.length not in _INTEGER_BYTES:
+            raise ValueError("a binary field is 2, 4 or 8 bytes long")
+        if self.type in ("zoned", "packed") and self.length > 31:
+            raise ValueError("a number of more than 31 bytes is none")
+        return self
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it can stand on a line of text; the other types may hold any byte."""
+        return self.type in ("text", "zoned")
+
+
+class RecordType(Strict):
+    """Records that have one of `values` at `start`.
+
+    `kind` says what becomes of them: `data` records are rows, with `fields` beside or instead of
+    those that all have. A `trailer` ends the file, a `section` ends a part of it; in both, `count`
+    is where they state how many records of the types `counts` there were (all data records if none
+    are named).
+    """
+
+    start: int = Field(default=1, ge=1, le=MAX_RECORD_BYTES)
+    values: tuple[str, ...] = Field(min_length=1)
+    kind: Literal["data", "header", "section", "trailer", "skip"] = "data"
+    fields: dict[str, FixedField] = Field(default_factory=dict)
+    count: Place | None = None
+    counts: tuple[str, ...] = ()
+
+    @field_validator("values")
+    @classmethod
+    def _are_alike(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(values) or len({len(value) for value in values}) > 1:
+            raise ValueError("must all have the same length, at least 1")
+        return values
+
+    @model_validator(mode="after")
+    def _settings_belong_to_the_kind(self) -> Self:
+        if self.fields and self.kind != "data":
+            raise ValueError("fields belong to the kind data")
+        if self.count and self.kind not in ("section", "trailer"):
+            raise ValueError("count belongs to the kinds section and trailer")
+        if self.counts and not self.count:
+            raise ValueError("counts needs count")
+        return self
+
+    @property
+    def key(self) -> Place:
+        """Where the values stand."""
+        return Place(start=self.start, length=len(self.values[0]))
+
+
+class RecordSettings(FormatSettings):
+    """What formats have in common whose rejected rows are kept as delimited text."""
+
+    def of_records(self, columns: tuple[str, ...]) -> Delimited:
+        """Comma-delimited, quoted as needed, each cell as the reader made text of it."""
+        return Delimited(
+            header=False, fields=columns, null_values=self.null_values, embedded_newlines=True
+        )
+
+
+def known_encoding(name: str) -> str:
+    """Python's name of the encoding; raises `ValueError` when records cannot be in it."""
+    try:
+        name = codecs.lookup(name).name
+    except (LookupError, ValueError):
+        raise ValueError("is not an encoding that Python knows") from None
+    if name != "utf-8" and not is_single_byte(name):
+        raise ValueError("must be utf-8 or an encoding of one byte a character")
+    return name
+
+
+class Fixed(RecordSettings):
+    """Fixed-width lines, or records of a fixed length that nothing separates."""
+
+    type: Literal["fixed"] = "fixed"
+    encoding: str = "utf-8"
+    record_bytes: int | None = Field(default=None, ge=1, le=MAX_RECORD_BYTES)
+    line_ends: Literal["required", "optional", "none"] | None = None
+    short_lines: Literal["reject", "pad"] = "reject"
+    fields: dict[str, FixedField] = Field(default_factory=dict)  # type: ignore[assignment]
+    types: dict[str, RecordType] = Field(default_factory=dict)
+
+    _encoding_is_known = field_validator("encoding")(known_encoding)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if not self.columns:
+            raise ValueError("fields must say where the columns are")
+        if len(self.columns) > MAX_FIELDS:
+            raise ValueError(f"more than {MAX_FIELDS} fields")
+        if self.line_ends in ("optional", "none") and self.record_bytes is None:
+            raise ValueError("record_bytes must be set unless every record is a line")
+        self._refuse_unfit_places()
+        self._refuse_unfit_types()
+        return self
+
+    @property
+    def has_line_ends(self) -> bool:
+        """Whether each record is a line for certain."""
+        return self.record_bytes is None or self.line_ends == "required"
+
+    @property
+    def may_have_line_ends(self) -> bool:
+        """Whether each record may be a line."""
+        return self.has_line_ends or self.line_ends == "optional"
+
+    def _refuse_unfit_places(self) -> None:
+        places: list[Place] = [*self._all_fields(), *(each.key for each in self.types.values())]
+        places += [each.count for each in self.types.values() if each.count]
+        if self.record_bytes is not None and any(each.end > self.record_bytes for each in places):
+            raise ValueError("a field ends behind record_bytes")
+        if self.may_have_line_ends and not all(each.is_text for each in self._all_fields()):
+            raise ValueError(
+                "packed, bcd and binary fields need record_bytes and line_ends = 'none'"
+            )
+
+    def _refuse_unfit_types(self) -> None:
+        for name, each in self.types.items():
+            unknown = [other for other in each.counts if other not in self.types]
+            if unknown:
+                raise ValueError(f"types.{name}.counts names types that are not there")
+            try:
+                lengths = {len(value.encode(self.encoding)) for value in each.values}
+            except UnicodeEncodeError:
+                raise ValueError(f"types.{name}.values are not in the encoding") from None
+            if lengths != {each.key.length}:
+                raise ValueError(f"types.{name}.values must be ASCII in an encoding like utf-8")
+            if each.kind == "data" and not (self.fields or each.fields):
+                raise ValueError(f"types.{name} has no fields")
+        if sum(each.kind == "trailer" for each in self.types.values()) > 1:
+            raise ValueError("types: only one of them can be the trailer")
+
+    def _all_fields(self) -> Iterator[FixedField]:
+        yield from self.fields.values()
+        for each in self.types.values():
+            yield from each.fields.values()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the file: the fields of all its data records."""
+        names = [*self.fields, *(name for each in self.types.values() for name in each.fields)]
+        return tuple(dict.fromkeys(names))
+
+    @property
+    def has_data_types(self) -> bool:
+        """Whether data records are told by their type; else all others are data records."""
+        return any(each.kind == "data" for each in self.types.values())
+
+    def fields_of(self, type_name: str | None) -> Mapping[str, FixedField]:
+        """The fields of a data record of that type; of one without a type when None."""
+        own = self.types[type_name].fields if type_name is not None else {}
+        return {**self.fields, **own}
+
+    def lacks(self, column: str) -> bool:
+        """Whether the column is none of the fields."""
+        return column not in self.columns
