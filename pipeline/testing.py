@@ -27,6 +27,7 @@ from pipeline.model import (
     DataKey,
     Decision,
     JobState,
+    PrivateKey,
     SealedPan,
     SourceObject,
     Upload,
@@ -120,6 +121,19 @@ class MemoryKeys:
     def _wrapped(self, plaintext: bytes, context: Mapping[str, str]) -> bytes:
         nonce = self._entropy(NONCE_BYTES)
         return nonce + self._master.encrypt(nonce, plaintext, _canonical(context))
+
+
+class MemoryDecryptionKeys:
+    """Private keys by the name that a layout has for them, in `keys`."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, PrivateKey] = {}
+
+    def get(self, uri: str) -> PrivateKey:
+        """Raises `PermanentError` `decryption_key_missing`."""
+        if uri not in self.keys:
+            raise PermanentError("decryption_key_missing", uri)
+        return self.keys[uri]
 
 
 def _canonical(context: Mapping[str, str]) -> bytes:
@@ -367,6 +381,7 @@ class MemoryWorld:
     tokenized: MemoryTokenized = field(default_factory=MemoryTokenized)
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
     dead_letters: MemoryDeadLetters = field(default_factory=MemoryDeadLetters)
+    decryption_keys: MemoryDecryptionKeys = field(default_factory=MemoryDecryptionKeys)
     keys: MemoryKeys = field(init=False)
 
     def __post_init__(self) -> None:
@@ -392,6 +407,7 @@ class MemoryWorld:
             calls=NoCalls(),
             clock=lambda: A_MOMENT,
             entropy=self.entropy,
+            decryption_keys=self.decryption_keys,
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 import pyarrow as pa
 
@@ -28,16 +29,18 @@ from pipeline.core.output import (
 from pipeline.core.receipts import Tally
 from pipeline.core.rejects import RejectedRow, columns_line
 from pipeline.core.rows import CheckedRows, Fault, check_rows, luhn_failed_cells
+from pipeline.decryption import decrypted
 from pipeline.errors import TransientError
 from pipeline.minting import Mint
-from pipeline.model import START, Chunk, Position, StagedObject
+from pipeline.model import Chunk, Position, StagedObject
 from pipeline.ports import Ports
 from pipeline.readers.auto import SAMPLE_BYTES, auto_layout
-from pipeline.readers.containers import BEGINNING_BYTES, refuse_other_formats
 from pipeline.readers.hashing import HashingReader
+from pipeline.readers.members import first_bytes, read_members
 from pipeline.readers.records import TextRecordBatch
-from pipeline.readers.registry import read_record_batches
 from pipeline.readers.repairs import read_repairs
+from pipeline.readers.streams import LookAhead
+from pipeline.readers.unpacking import unpacked
 from pipeline.staging import RejectsFile, StagedParts, rejected_lines
 
 MIN_SECONDS_LEFT = 20.0  # enough for one more record batch and a clean stop
@@ -116,12 +119,12 @@ def needs_another_pass(
 
     Raises `TransientError` `out_of_time`.
     """
-    with _opened(chunk, layout, bench) as (source, known_layout):
-        for at, batch in enumerate(_batches(source, known_layout, chunk, bench)):
+    with _opened(chunk, layout, bench) as opened:
+        for at, batch in enumerate(opened.batches()):
             if at and bench.is_out_of_time:
                 raise TransientError("out_of_time", "while kept cells were held against all PANs")
-            checked = check_rows(batch.columns, known_layout)
-            if _late_pans(checked, known_layout, bench, file_pans):
+            checked = check_rows(batch.columns, opened.layout)
+            if _late_pans(checked, opened.layout, bench, file_pans):
                 return True
     return False
 
@@ -140,24 +143,40 @@ def _late_pans(
     return [each for each, is_one in zip(candidates, is_pan, strict=True) if is_one]
 
 
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A chunk's file, unpacked as it is read; `source` is the file as it was uploaded."""
+
+    source: HashingReader
+    layout: Layout
+    batches: Callable[[], Iterator[TextRecordBatch]]
+
+
 @contextmanager
-def _opened(
-    chunk: Chunk, layout: Layout | None, bench: Bench
-) -> Iterator[tuple[HashingReader, Layout]]:
-    with bench.ports.quarantine.open(chunk.source) as stream:
-        source = HashingReader(stream)
-        if chunk.start == START:
-            refuse_other_formats(source.peek(BEGINNING_BYTES))
-        yield source, layout or auto_layout(source.peek(SAMPLE_BYTES))
+def _opened(chunk: Chunk, layout: Layout | None, bench: Bench) -> Iterator[_Opened]:
+    quarantine = bench.ports.quarantine
+    with quarantine.open(chunk.source) as stream:
+        source = HashingReader(stream, chunk.source.size_bytes)
+        if layout is not None and chunk.rejects_to_repair:
+            rejected = rejected_lines(quarantine, chunk.rejects_to_repair)
+            yield _Opened(source, layout, partial(read_repairs, source, layout, rejected))
+            return
+        members = _unpacked(source, chunk, layout, bench)
+        known_layout = layout or auto_layout(first_bytes(members, SAMPLE_BYTES))
+        end = None
+        if chunk.end_bytes is not None:
+            end = Position(chunk.end_bytes, member=chunk.end_member)
+        yield _Opened(
+            source, known_layout, partial(read_members, members, known_layout, chunk.start, end)
+        )
 
 
-def _batches(
-    source: HashingReader, layout: Layout, chunk: Chunk, bench: Bench
-) -> Iterator[TextRecordBatch]:
-    if chunk.rejects_to_repair:
-        rejected = rejected_lines(bench.ports.quarantine, chunk.rejects_to_repair)
-        return read_repairs(source, layout, rejected)
-    return read_record_batches(source, layout, chunk.start, chunk.end_bytes)
+def _unpacked(
+    source: HashingReader, chunk: Chunk, layout: Layout | None, bench: Bench
+) -> Sequence[Callable[[], LookAhead]]:
+    format_type = layout.format.type if layout else "delimited"
+    decrypt = partial(decrypted, layout=layout, keys=bench.ports.decryption_keys)
+    return unpacked(source, chunk.source.size_bytes, format_type, decrypt)
 
 
 class _Line:
@@ -178,12 +197,13 @@ class _Line:
         """The whole chunk, or what there was time for."""
         end: Position | None = None
         with ExitStack() as stack:
-            source, self._layout = stack.enter_context(_opened(self._chunk, layout, self._bench))
+            opened = stack.enter_context(_opened(self._chunk, layout, self._bench))
+            self._layout = opened.layout
             self._mint = Mint(self._chunk.job_id, self._layout, self._ports, self._tally)
             parts = stack.enter_context(StagedParts(self._chunk, self._ports))
             rejects = stack.enter_context(RejectsFile(self._chunk, self._ports))
             earlier: TextRecordBatch | None = None
-            for batch in _batches(source, self._layout, self._chunk, self._bench):
+            for batch in opened.batches():
                 if earlier is not None and self._bench.is_out_of_time:
                     end = self._end_behind(earlier)
                     break
@@ -199,7 +219,7 @@ class _Line:
             self._kept_digits,
             parts.staged,
             rejects.is_open,
-            source.sha256 if end is None else None,
+            opened.source.sha256 if end is None else None,
             end,
         )
 
@@ -290,7 +310,7 @@ class _Line:
             (batch.row_numbers[fault.index].as_py(), fault.reason, fault.column) for fault in faults
         ]
         if rejected and not rejects.is_open:
-            rejects.write(columns_line(batch.file_columns))
+            rejects.write(columns_line(batch.columns_of_records))
         for row_number, reason, column in sorted(rejected, key=lambda item: item[0]):
             self._tally.reject(reason, row_number)
             record = batch.raw_record(row_number)

@@ -34,6 +34,11 @@ class FormatSettings(Strict):
         """Whether each record is a line of text, so that record types can be told by prefixes."""
         return False
 
+    @property
+    def has_numbers(self) -> bool:
+        """Whether a cell can be a number rather than text, which takes leading zeros away."""
+        return False
+
     def of_records(self, columns: tuple[str, ...]) -> Delimited:
         """How the records of rejects files are written, each alone: those of a file of columns."""
         return Delimited(header=False, fields=columns, null_values=self.null_values)
@@ -111,7 +116,95 @@ class Delimited(FormatSettings):
         return self.model_copy(update=dialect)
 
 
-FORMATS: dict[str, type[FormatSettings]] = {"delimited": Delimited}
+class Structured(FormatSettings):
+    """A format whose records are no lines of text: values with names, perhaps with types."""
+
+    @property
+    def has_numbers(self) -> bool:
+        """True."""
+        return True
+
+    def of_records(self, columns: tuple[str, ...]) -> Delimited:
+        """Comma-separated, as all fields of such a record are rendered."""
+        dialect = super().of_records(columns)
+        return dialect.model_copy(update={"embedded_newlines": True})
+
+
+class _NamedByFile(Structured):
+    """A format in which every file names its columns."""
+
+    @field_validator("fields")
+    @classmethod
+    def _are_not_given(cls, fields: tuple[str, ...]) -> tuple[str, ...]:
+        if fields:
+            raise ValueError("cannot be set: the file names its columns")
+        return fields
+
+
+class JsonLines(_NamedByFile):
+    """A JSON object on each line."""
+
+    type: Literal["jsonl"]
+
+
+class Json(_NamedByFile):
+    """One array of JSON objects: the whole document, or what stands at `path` in it."""
+
+    type: Literal["json"]
+    path: str = ""
+
+
+class Parquet(_NamedByFile):
+    """Apache Parquet."""
+
+    type: Literal["parquet"]
+
+
+class Orc(_NamedByFile):
+    """Apache ORC."""
+
+    type: Literal["orc"]
+
+
+class Avro(_NamedByFile):
+    """An Avro object container file."""
+
+    type: Literal["avro"]
+
+
+class Xlsx(Structured):
+    """A worksheet: the named one, or the only one with cells; `header_row` counts from 1."""
+
+    type: Literal["xlsx"]
+    sheet: str = ""
+    header: bool = True
+    header_row: int = Field(default=1, ge=1, le=1000)
+
+    @model_validator(mode="after")
+    def _has_names(self) -> Self:
+        if self.header == bool(self.fields):
+            raise ValueError("needs either a header or fields, which name the columns")
+        if len(set(self.fields)) < len(self.fields):
+            raise ValueError("fields names a column twice")
+        return self
+
+
+def as_delimited(settings: FormatSettings) -> Delimited:
+    """The settings, which are those of delimited text."""
+    if not isinstance(settings, Delimited):
+        raise TypeError("not the settings of delimited text")
+    return settings
+
+
+FORMATS: dict[str, type[FormatSettings]] = {
+    "delimited": Delimited,
+    "jsonl": JsonLines,
+    "json": Json,
+    "parquet": Parquet,
+    "orc": Orc,
+    "avro": Avro,
+    "xlsx": Xlsx,
+}
 
 
 def _with_type(unverified: Any) -> Any:
@@ -121,4 +214,8 @@ def _with_type(unverified: Any) -> Any:
     return unverified
 
 
-Format = Annotated[Delimited, BeforeValidator(_with_type)]
+Format = Annotated[
+    Delimited | JsonLines | Json | Parquet | Orc | Avro | Xlsx,
+    Field(discriminator="type"),
+    BeforeValidator(_with_type),
+]

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from pipeline.core.formats import Delimited
+from pipeline.core.formats import Delimited, as_delimited
 from pipeline.core.guard import could_hold_pan
 from pipeline.core.layouts import Layout, Records
 from pipeline.errors import PermanentError
@@ -60,8 +60,9 @@ def read_delimited(
     `record_too_long`, `encoding_mismatch`, `invalid_encoding`, `unbalanced_quote`, `no_rows`, and
     for files with a trailer `trailer_missing`, `trailer_mismatch`, `records_after_trailer`.
     """
-    text = Utf8Stream(stream, layout.format.encoding)
-    grammar = _grammar(layout.format)
+    dialect = as_delimited(layout.format)
+    text = Utf8Stream(stream, dialect.encoding)
+    grammar = _grammar(dialect)
     reader = _DelimitedReader(layout)
     if start.offset_bytes:
         reader.read_column_names(blocks_of_records(text, grammar, block_bytes))
@@ -114,9 +115,9 @@ class _DelimitedReader:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._dialect = layout.format
-        has_grammar = layout.format.quote or layout.format.escape
-        self._quoted = _quoted_grammar(layout.format) if has_grammar else None
+        self._dialect = as_delimited(layout.format)
+        has_grammar = self._dialect.quote or self._dialect.escape
+        self._quoted = _quoted_grammar(self._dialect) if has_grammar else None
         self._names: tuple[str, ...] = layout.format.fields
         self._splitter = RecordTypes(layout.records) if layout.records else None
         self._totals = ControlTotals(layout.records)

@@ -7,9 +7,15 @@ from typing import Protocol
 
 from pipeline.core.layouts import Layout
 from pipeline.model import START, Position
+from pipeline.readers.avro import read_avro
 from pipeline.readers.delimited import read_delimited
 from pipeline.readers.framing import SeekableSource
+from pipeline.readers.json_array import read_json_array
+from pipeline.readers.json_lines import read_json_lines
+from pipeline.readers.orc import read_orc
+from pipeline.readers.parquet import read_parquet
 from pipeline.readers.records import TextRecordBatch
+from pipeline.readers.workbook import read_xlsx
 
 
 class Reader(Protocol):
@@ -21,7 +27,15 @@ class Reader(Protocol):
         """The records from `start` up to `end_bytes` of the text, or to the end of the file."""
 
 
-READERS: Mapping[str, Reader] = {"delimited": read_delimited}
+READERS: Mapping[str, Reader] = {
+    "delimited": read_delimited,
+    "jsonl": read_json_lines,
+    "json": read_json_array,
+    "parquet": read_parquet,
+    "orc": read_orc,
+    "avro": read_avro,
+    "xlsx": read_xlsx,
+}
 
 
 def read_record_batches(

@@ -14,6 +14,7 @@ from itertools import islice
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.core.formats import as_delimited
 from pipeline.core.layouts import Layout
 from pipeline.core.rejects import MalformedLineError, RejectedRow, parse_line
 from pipeline.errors import PermanentError
@@ -152,7 +153,7 @@ class _Batch:
     def _record(self, row: int) -> bytes:
         line_number, record = self.repairs.records.pop(row)
         record = record.rstrip(b"\r\n")
-        if not is_one_record(record, self.layout.format):
+        if not is_one_record(record, as_delimited(self.layout.format)):
             raise _malformed(line_number, "not one record")
         return record
 
