@@ -113,8 +113,10 @@ def _moments(cells: pa.Array, column: Column) -> pa.Array:
         return pc.strftime(days, column.format or "%Y-%m-%d")
     zone = "UTC" if cells.type.tz else None
     moments = cells.cast(pa.timestamp("us", tz=zone), safe=False)
-    if column.format:
-        return pc.strftime(moments, column.format)
+    if column.format:  # which knows no fractions of seconds
+        return pc.strftime(
+            pc.floor_temporal(moments, unit="second").cast(_seconds(zone)), column.format
+        )
     texts = moments.cast(pa.string())
     if column.type.kind != "date":
         return texts
@@ -122,6 +124,10 @@ def _moments(cells: pa.Array, column: Column) -> pa.Array:
     days = local.cast(pa.date32(), safe=False)
     is_midnight = pc.equal(days.cast(pa.timestamp("us")), local)
     return pc.if_else(is_midnight, days.cast(pa.string()), texts)
+
+
+def _seconds(zone: str | None) -> pa.DataType:
+    return pa.timestamp("s", tz=zone)
 
 
 def _one_by_one(values: Sequence[Any], column: Column) -> tuple[pa.Array, Reasons]:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import io
 import json
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
 
 from pipeline.errors import PermanentError
-from pipeline.readers.decompression import Decompressed, too_far
+from pipeline.readers.decompression import Decompressed, corrupt, too_far
 from pipeline.readers.framing import SeekableSource
 
 MAX_BLOCK_BYTES = 64 * 1024 * 1024  # packed or not; writers make them of 16 KiB to 16 MiB
@@ -105,7 +106,7 @@ class AvroBlocks:
             case "snappy":
                 return _unsnapped(packed[:-4])  # a checksum follows
             case "deflate":
-                return _all_of(packed, "deflate")
+                return _inflated(packed)
             case "bzip2" | "xz":
                 return _all_of(packed, self._codec)
             case "zstandard":
@@ -146,6 +147,20 @@ def _schema_of(metadata: Mapping[bytes, bytes]) -> Any:
 
 def _all_of(packed: bytes, kind: str) -> bytes:
     return Decompressed(io.BytesIO(packed), kind, MAX_BLOCK_BYTES).read()
+
+
+def _inflated(packed: bytes) -> bytes:
+    """Some writers leave bytes of a checksum behind the data, which the specification has not."""
+    inflating = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        data = inflating.decompress(packed, MAX_BLOCK_BYTES + 1)
+    except zlib.error:
+        raise corrupt("deflate") from None
+    if len(data) > MAX_BLOCK_BYTES:
+        raise too_far(MAX_BLOCK_BYTES)
+    if not inflating.eof:
+        raise corrupt("deflate")
+    return data
 
 
 def _unsnapped(packed: bytes) -> bytes:

@@ -32,11 +32,11 @@ class _Decompressor(Protocol):
     def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
 
 
-class _Deflated:
-    """What zlib unpacks: by default one member of a gzip file, checksum included (RFC 1952)."""
+class _GzipMember:
+    """One member of a gzip file, checksum included (RFC 1952)."""
 
-    def __init__(self, window_bits: int = zlib.MAX_WBITS | 16) -> None:
-        self._zlib = zlib.decompressobj(window_bits)
+    def __init__(self) -> None:
+        self._zlib = zlib.decompressobj(zlib.MAX_WBITS | 16)
 
     @property
     def eof(self) -> bool:
@@ -55,8 +55,7 @@ class _Deflated:
 
 
 _DECOMPRESSORS: Mapping[str, Callable[[], _Decompressor]] = {
-    "gzip": _Deflated,
-    "deflate": lambda: _Deflated(-zlib.MAX_WBITS),
+    "gzip": _GzipMember,
     "bzip2": bz2.BZ2Decompressor,
     "xz": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MAX_XZ_BYTES),
 }

@@ -11,7 +11,8 @@ import lzma
 import os
 import tracemalloc
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -20,8 +21,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import PantokError, PermanentError, TransientError
-from pipeline.readers import streams, unpacking, zip_archive
+from pipeline.job import run_job
+from pipeline.readers import registry, streams, unpacking, zip_archive
 from pipeline.readers.decompression import Decompressed
+from pipeline.readers.delimited import read_delimited
 from pipeline.readers.hashing import HashingReader
 from pipeline.readers.streams import LookAhead, seekable_file
 from pipeline.readers.unpacking import unpacked
@@ -117,9 +120,7 @@ def test_a_failed_file_publishes_nothing_of_what_was_read_before_the_damage() ->
 
 
 def test_members_of_a_zip_archive_are_read_in_order_each_with_its_header() -> None:
-    members = [
-        (f"{at}.csv", f"card,note\n{pan},x\n".encode()) for at, pan in enumerate(PANS[:5])
-    ]
+    members = [(f"{at}.csv", f"card,note\n{pan},x\n".encode()) for at, pan in enumerate(PANS[:5])]
     bench = Bench(layout(NOTE))
     body = zipped(("folder/", b""), *members, ("__MACOSX/._1.csv", b"\0\1"))
     receipt = bench.run(body)
@@ -139,7 +140,7 @@ def test_members_may_be_packed_themselves_but_not_be_zip_archives() -> None:
     bench = Bench(layout(NOTE))
     packed = [(f"{at}.gz", gzip.compress(f"card,note\n{PANS[at]},\n".encode())) for at in range(3)]
     assert opened(bench, bench.run(zipped(*packed))) == PANS[:3]
-    with pytest.raises(PermanentError, match="nested_too_deep: member 1"):
+    with pytest.raises(PermanentError, match="nested_too_deep: a zip archive in"):
         bench.run(zipped(("a.zip", zipped(("a.csv", CSV)))))
 
 
@@ -188,21 +189,20 @@ def test_a_zip_archive_that_lies_about_its_members_is_corrupt() -> None:
 BOMB_BYTES = 3 * unpacking.MIN_LIMIT_BYTES
 
 
-def bombs() -> Iterator[tuple[str, bytes]]:
-    lines = b"4111111111111111,x\n" * (1 << 16)
-    for kind, pack in PACKERS.items():
-        if kind in ("gzip", "bzip2"):
-            piece = pack(lines)
-            yield kind, pack(b"card,note\n") + piece * (BOMB_BYTES // len(lines))
-        else:
-            yield kind, pack(b"card,note\n" + lines * (BOMB_BYTES // len(lines)))
-    yield "zip", zipped(("a", b"card,note\n" + lines * (BOMB_BYTES // len(lines))))
+LINES = b"4111111111111111,x\n" * (1 << 16)
 
 
-@pytest.mark.parametrize(("kind", "body"), bombs(), ids=lambda item: item if isinstance(item, str) else "")
-def test_a_bomb_goes_off_at_the_limit_in_bounded_memory(kind: str, body: bytes) -> None:
-    limit = unpacking.unpacked_limit(len(body))
-    assert limit < BOMB_BYTES
+def bomb(kind: str) -> bytes:
+    if kind == "zip":
+        return zipped(("a", b"card,note\n" + LINES * (BOMB_BYTES // len(LINES))))
+    pack = PACKERS[kind]
+    return pack(b"card,note\n") + pack(LINES) * (BOMB_BYTES // len(LINES))
+
+
+@pytest.mark.parametrize("kind", [*PACKERS, "zip"])
+def test_a_bomb_goes_off_at_the_limit_in_bounded_memory(kind: str) -> None:
+    body = bomb(kind)
+    assert unpacking.unpacked_limit(len(body)) < BOMB_BYTES
     tracemalloc.start()
     try:
         with pytest.raises(PermanentError, match="expands_too_far"):
@@ -213,7 +213,7 @@ def test_a_bomb_goes_off_at_the_limit_in_bounded_memory(kind: str, body: bytes) 
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 16 * 1024 * 1024 + 2 * len(body)
+    assert peak < 16 * 1024 * 1024
 
 
 def test_the_limit_is_the_limit() -> None:
@@ -225,7 +225,7 @@ def test_the_limit_is_the_limit() -> None:
 
 def test_a_small_upload_may_unpack_to_a_fixed_size_a_larger_one_to_a_multiple_of_its_own() -> None:
     assert unpacking.unpacked_limit(10) == unpacking.MIN_LIMIT_BYTES
-    assert unpacking.unpacked_limit(1 << 30) == unpacking.MAX_EXPANSION_RATIO << 30 > 10**11 or True
+    assert unpacking.unpacked_limit(10**7) == 10**7 * unpacking.MAX_EXPANSION_RATIO
     assert unpacking.unpacked_limit(1 << 40) == unpacking.MAX_UNPACKED_BYTES
 
 
@@ -247,15 +247,8 @@ def test_an_upload_is_worked_off_in_chunks_as_if_it_were_not_packed(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each invocation has time for one batch, and unpacks up to where the one before stopped."""
-    from functools import partial
-
-    from pipeline.job import run_job
-    from pipeline.readers import registry
-    from pipeline.readers.delimited import read_delimited
-
     small = partial(read_delimited, block_bytes=300)
     monkeypatch.setitem(registry.READERS, "delimited", small)
-    halves = [b"card,note\n" + part for part in (CSV[10:800], CSV[800:])]
     halves = [CSV[: CSV.index(b"\n", 600) + 1], b"card,note\n" + CSV[CSV.index(b"\n", 600) + 1 :]]
     body = zipped(*zip("ab", halves, strict=True)) if kind == "zip" else PACKERS[kind](CSV)
     bench = Bench(layout(NOTE))
