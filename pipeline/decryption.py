@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
@@ -41,8 +42,7 @@ def decrypted(
         _copy(stream, message)
         limit_bytes = min(limit_bytes, MAX_DECRYPTED_BYTES)
         plain = _opened(sequoia, decryptor, message, limit_bytes)
-    size_bytes = os.fstat(plain.fileno()).st_size
-    return LookAhead(plain, size_bytes)
+    return LookAhead(plain, plain.size_bytes)
 
 
 def _decryptor(sequoia: Any, private_key: PrivateKey) -> Any:
@@ -66,7 +66,7 @@ def _copy(stream: SeekableSource, message: BinaryIO) -> None:
     message.flush()
 
 
-def _opened(sequoia: Any, decryptor: Any, message: BinaryIO, limit_bytes: int) -> BinaryIO:
+def _opened(sequoia: Any, decryptor: Any, message: BinaryIO, limit_bytes: int) -> _Plain:
     with _memory_file() as plain:
         try:
             with _no_file_beyond(limit_bytes):
@@ -79,8 +79,29 @@ def _opened(sequoia: Any, decryptor: Any, message: BinaryIO, limit_bytes: int) -
             raise PermanentError(
                 "cannot_decrypt", "the message is damaged, or was not written for this key"
             ) from None
-        plain.seek(0)
-        return os.fdopen(os.dup(plain.fileno()), "rb")
+        return _Plain(os.dup(plain.fileno()))
+
+
+class _Plain:
+    """What a message said, in memory until nobody reads it any more."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._position = 0
+        self.size_bytes = os.fstat(descriptor).st_size
+        weakref.finalize(self, os.close, descriptor)
+
+    def read(self, size: int = -1, /) -> bytes:
+        """At most `size` bytes; all that is left when negative."""
+        size = self.size_bytes if size < 0 else size
+        data = os.pread(self._descriptor, size, self._position)
+        self._position += len(data)
+        return data
+
+    def seek(self, offset_bytes: int, /) -> int:
+        """Goes on at that offset."""
+        self._position = offset_bytes
+        return offset_bytes
 
 
 @contextmanager
