@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from pipeline.aws.decryption_keys import AwsDecryptionKeys
 from pipeline.aws.dynamodb_ledger import DynamoDBLedger
 from pipeline.aws.dynamodb_vault import DynamoDBDataKeys, DynamoDBFingerprints, DynamoDBVault
 from pipeline.aws.kms_keys import KMSKeys
@@ -58,17 +59,19 @@ def ports_of(settings: Settings, session: CountedSession | None = None) -> Ports
     """The AWS adapters of a deployment."""
     session = session or CountedSession()
     dynamodb, s3 = session.client("dynamodb"), session.client("s3")
+    kms = session.client("kms")
     return Ports(
         quarantine=S3Quarantine(s3, settings.quarantine_bucket),
         tokenized=S3Tokenized(s3, settings.tokenized_bucket, settings.quarantine_bucket),
         vault=DynamoDBVault(dynamodb, settings.vault_table),
         fingerprints=DynamoDBFingerprints(dynamodb, settings.fingerprints_table),
         data_key_records=DynamoDBDataKeys(dynamodb, settings.data_keys_table),
-        key_service=KMSKeys(session.client("kms"), settings.vault_key_arn),
+        key_service=KMSKeys(kms, settings.vault_key_arn),
         ledger=DynamoDBLedger(dynamodb, settings.jobs_table),
         layouts=UriLayouts(settings.layouts_uri, s3),
         dead_letters=SQSDeadLetters(session.client("sqs"), settings.dead_letter_queue_url),
         calls=session,
         clock=utc_now,
         entropy=os.urandom,
+        decryption_keys=AwsDecryptionKeys(lambda: session.client("secretsmanager"), s3, kms),
     )

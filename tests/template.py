@@ -27,7 +27,12 @@ PSEUDO_PARAMETERS = {
 }
 UPLOADER_ARN = "arn:aws:iam::444455556666:role/uploader"
 # Every optional statement is switched on, so that the checks see it.
-PARAMETER_VALUES: Mapping[str, str] = {"UploaderRoleArns": UPLOADER_ARN}
+PARAMETER_VALUES: Mapping[str, str] = {
+    "UploaderRoleArns": UPLOADER_ARN,
+    "DecryptionSecretArns": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:drops/a-AbCdEf",
+    "DecryptionObjectArns": "arn:aws:s3:::keys-of-somebody/drops/a.json",
+    "DecryptionKmsKeyArns": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/of-somebody",
+}
 
 NAME_PROPERTIES = {
     "AWS::DynamoDB::Table": "TableName",

@@ -259,7 +259,7 @@ INTEGER_FILES = {
 def test_a_column_of_whole_numbers_is_refused_unless_the_layout_states_the_length(
     name: str,
 ) -> None:
-    kind = name.split()[0]
+    kind = name.split(maxsplit=1)[0]
     with pytest.raises(PermanentError, match="pan_column_is_numeric: column card"):
         Bench(document(kind)).run(INTEGER_FILES[name])
     found = batches(INTEGER_FILES[name], parsed(document(kind, card="digits = 16")))
@@ -268,7 +268,7 @@ def test_a_column_of_whole_numbers_is_refused_unless_the_layout_states_the_lengt
 
 @pytest.mark.parametrize("name", INTEGER_FILES)
 def test_a_number_that_is_longer_than_the_layout_states_is_rejected(name: str) -> None:
-    kind = name.split()[0]
+    kind = name.split(maxsplit=1)[0]
     found = batches(INTEGER_FILES[name], parsed(document(kind, card="digits = 15")))
     assert faults(found) == {1: ("pan_wrong_length", "card")}
 
