@@ -268,6 +268,8 @@ def _mistake(item: ErrorDetails) -> str:
         loc = (loc[0], *loc[2:])  # the type by which the model was chosen is no setting
     place = ".".join(map(_printable, loc))
     message = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "union_tag_invalid":
+        place, message = "format.type", f"must be one of {', '.join(FORMATS)}"
     if item["type"] == "extra_forbidden":
         message = "unknown setting" + _suggestion(loc, format_model)
     return f"{place}: {message}" if place else message

@@ -110,7 +110,8 @@ def _pans(cells: pa.Array, column: Column, name: str) -> tuple[pa.Array, Reasons
 def _moments(cells: pa.Array, column: Column) -> pa.Array:
     if pa.types.is_date(cells.type):
         days = cells.cast(pa.date32())
-        return pc.strftime(days, column.format or "%Y-%m-%d")
+        is_moment = column.type.kind == "timestamp"
+        return pc.strftime(days, column.format or ("%Y-%m-%dT00:00" if is_moment else "%Y-%m-%d"))
     zone = "UTC" if cells.type.tz else None
     moments = cells.cast(pa.timestamp("us", tz=zone), safe=False)
     if column.format:  # which knows no fractions of seconds
@@ -135,7 +136,7 @@ def _one_by_one(values: Sequence[Any], column: Column) -> tuple[pa.Array, Reason
     reasons: Reasons = {}
     for at, value in enumerate(values):
         try:
-            text = value_text(_plain(value), column.format, is_day=column.type.kind == "date")
+            text = value_text(_plain(value), column.format, column.type.kind)
             text.encode("utf-8")
         except (UnreadableValueError, UnicodeEncodeError):
             text, reasons[at] = "", "invalid_encoding"

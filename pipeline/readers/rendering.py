@@ -39,18 +39,18 @@ def _csv_cell(cell: str) -> str:
     return '"' + cell.replace('"', '""') + '"' if _NEEDS_QUOTES.search(cell) or not cell else cell
 
 
-def value_text(value: Any, date_format: str = "", *, is_day: bool = False) -> str:
+def value_text(value: Any, date_format: str = "", kind: str = "") -> str:
     """A value as the text that a cast reads: days and moments ISO 8601, no value the empty text.
 
     `date_format` is what the column's days and moments are written in, if not in ISO 8601;
-    `is_day` says that it holds days. Raises `UnreadableValueError`.
+    `kind` is the column's type: days and moments become what it holds, if nothing is lost. Raises `UnreadableValueError`.
     """
     if isinstance(value, str):
         return value
     if value is None:
         return ""
     if isinstance(value, date):
-        return _date_text(value, date_format, is_day=is_day)
+        return _date_text(value, date_format, kind)
     if isinstance(value, bytes):
         return _bytes_text(value)
     return _number_text(value) or json_text(value)
@@ -78,11 +78,13 @@ def _float_text(value: float) -> str:
     return text.removesuffix(".0")
 
 
-def _date_text(value: date, date_format: str, *, is_day: bool) -> str:
+def _date_text(value: date, date_format: str, kind: str) -> str:
     if date_format:
         return value.strftime(date_format)
-    if is_day and isinstance(value, datetime) and value.time() == time():
+    if kind == "date" and isinstance(value, datetime) and value.time() == time():
         return value.date().isoformat()
+    if kind == "timestamp" and not isinstance(value, datetime):  # how a sheet shows midnight
+        return datetime.combine(value, time()).isoformat()
     return value.isoformat()
 
 

@@ -208,7 +208,7 @@ def _cell_text(value: Any, column: Column) -> tuple[str, str | None]:
     if value is _MISSING:
         return "", None
     try:
-        text = value_text(value, column.format, is_day=column.type.kind == "date")
+        text = value_text(value, column.format, column.type.kind)
         text.encode("utf-8")
     except (UnreadableValueError, UnicodeEncodeError):
         return "", "invalid_encoding"

@@ -8,6 +8,16 @@ from typing import BinaryIO
 from pipeline.samples.acquirer import write_acquirer_file
 from pipeline.samples.rejects import write_every_reject
 from pipeline.samples.settlement import write_settlement_csv
+from pipeline.samples.structured import (
+    write_avro,
+    write_gzip,
+    write_json_document,
+    write_json_lines,
+    write_orc,
+    write_parquet,
+    write_workbook,
+    write_zip_of_parts,
+)
 from pipeline.samples.unfamiliar import write_acme, write_unnamed_columns
 
 SAMPLE_SEED = 2026
@@ -22,6 +32,14 @@ SAMPLE_FILES: dict[str, Callable[[BinaryIO], None]] = {
     "every_reject.csv": write_every_reject,
     "unnamed_columns.csv": partial(write_unnamed_columns, rows=80, cards=30, seed=SAMPLE_SEED),
     "acme_unknown.csv": partial(write_acme, rows=120, cards=40, seed=SAMPLE_SEED),
+    "card_present.jsonl": partial(write_json_lines, rows=120, cards=60, seed=SAMPLE_SEED),
+    "card_present.json": partial(write_json_document, rows=120, cards=60, seed=SAMPLE_SEED),
+    "card_present.parquet": partial(write_parquet, rows=240, cards=80, seed=SAMPLE_SEED),
+    "card_present.orc": partial(write_orc, rows=240, cards=80, seed=SAMPLE_SEED),
+    "card_present.avro": partial(write_avro, rows=240, cards=80, seed=SAMPLE_SEED),
+    "card_present.xlsx": partial(write_workbook, rows=120, cards=60, seed=SAMPLE_SEED),
+    "card_present_parts.zip": partial(write_zip_of_parts, rows=120, cards=60, seed=SAMPLE_SEED),
+    "card_present.csv.gz": partial(write_gzip, rows=120, cards=60, seed=SAMPLE_SEED),
 }
 """What writes each file: the same bytes every time."""
 
