@@ -62,7 +62,7 @@ def _texts(cells: pa.Array, column: Column) -> pa.Array | None:
         return cells.cast(pa.string())
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return _moments(cells, column)
-    return _floats(cells) if pa.types.is_floating(kind) else None
+    return _written_out(cells) if _is_numeric(kind) else None
 
 
 def _is_numeric(kind: pa.DataType) -> bool:
@@ -76,10 +76,10 @@ def _is_plain(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_boolean(kind))
 
 
-def _floats(cells: pa.Array) -> pa.Array:
-    """Their shortest text, written out."""
+def _written_out(cells: pa.Array) -> pa.Array:
+    """Floats and decimals as their shortest text, without exponents."""
     texts = cells.cast(pa.string())
-    has_exponent = pc.fill_null(pc.match_substring(texts, "e"), False)
+    has_exponent = pc.fill_null(pc.match_substring(texts, "e", ignore_case=True), False)
     if not pc.any(has_exponent).as_py():
         return texts
     written_out = [format(Decimal(each), "f") for each in texts.filter(has_exponent).to_pylist()]

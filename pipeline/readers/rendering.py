@@ -43,7 +43,8 @@ def value_text(value: Any, date_format: str = "", kind: str = "") -> str:
     """A value as the text that a cast reads: days and moments ISO 8601, no value the empty text.
 
     `date_format` is what the column's days and moments are written in, if not in ISO 8601;
-    `kind` is the column's type: days and moments become what it holds, if nothing is lost. Raises `UnreadableValueError`.
+    `kind` is the column's type: days and moments become what it holds, if nothing is lost. Raises
+    `UnreadableValueError`.
     """
     if isinstance(value, str):
         return value

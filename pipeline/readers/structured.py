@@ -15,7 +15,13 @@ from pipeline.errors import PermanentError
 from pipeline.model import Position
 from pipeline.readers.numbers import is_number, pan_of_number
 from pipeline.readers.records import MalformedRow, TextRecordBatch
-from pipeline.readers.rendering import UnreadableValueError, csv_record, json_text, value_text
+from pipeline.readers.rendering import (
+    Numeral,
+    UnreadableValueError,
+    csv_record,
+    json_text,
+    value_text,
+)
 
 OTHER_FIELDS = "(other fields)"  # of a rejected record, as one JSON object
 MAX_LISTED_COLUMNS = 1_000  # of a file whose records name what they like
@@ -101,31 +107,27 @@ class StructuredRecords:
         malformed: dict[int, MalformedRow],
     ) -> list[str]:
         """The column's cells as text; a row that has none that could be read gets its reason."""
-        value_at = self._getter(name)
+        value_at = _getter(name)
         values = [value_at(records[at]) for at in good]
         column = self._layout.columns.get(name, Column(role="drop"))
         self._refuse_missing(name, column, values)
-        text_of = self._pan_text if column.role == "pan" else _cell_text
-        cells: list[str] = []
-        for at, value in zip(good, values, strict=True):
-            if type(value) is str and value.isascii():
-                cells.append(value)
-                continue
-            text, reason = text_of(value, column)
+        is_pan = column.role == "pan"
+        plain = str if is_pan else (str, Numeral)
+        cells = [value if isinstance(value, plain) else None for value in values]
+        if is_pan:
+            cells = [None if isinstance(cell, Numeral) else cell for cell in cells]
+        text_of = self._pan_text if is_pan else _cell_text
+        for place in _places_to_look_at(cells):
+            cells[place], reason = text_of(values[place], column)
             if reason is not None:
+                at = good[place]
                 malformed.setdefault(at, MalformedRow(first_row + at, reason, name))
-            cells.append(text)
-        return cells
+        return cells  # type: ignore[return-value]
 
     def _refuse_missing(self, name: str, column: Column, values: Sequence[Any]) -> None:
         is_missing = self._is_first and bool(values) and all(each is _MISSING for each in values)
         if is_missing and column.role == "pan" and column.empty == "reject":
             raise PermanentError("missing_column", f"not in the first records: {name}")
-
-    def _getter(self, name: str) -> Callable[[Any], Any]:
-        if self._file_columns is not None and "." not in name:
-            return lambda record: record.get(name)
-        return lambda record: value_at_path(record, name)
 
     def _pan_text(self, value: Any, column: Column) -> tuple[str, str | None]:
         if is_number(value):
@@ -163,7 +165,7 @@ class _SeenNames:
         if not record.keys() <= known:
             self._add_new(record, prefix, known, inner)
         for name in inner:
-            if isinstance(value := record.get(name), Mapping):
+            if type(value := record.get(name)) is dict:
                 self._note(value, f"{prefix}{name}.")
 
     def _add_new(
@@ -173,7 +175,7 @@ class _SeenNames:
             if name in known or len(self.names) >= MAX_LISTED_COLUMNS:
                 continue
             known.add(name)
-            if isinstance(record[name], Mapping):
+            if isinstance(record[name], dict):
                 inner.add(name)
             else:
                 self._add(f"{prefix}{name}")
@@ -185,9 +187,36 @@ class _SeenNames:
             self.names.append(name)
 
 
+def _places_to_look_at(cells: Sequence[str | None]) -> Sequence[int]:
+    """The cells that are no text yet, and all of them when some text is none that can be kept."""
+    places = [place for place, cell in enumerate(cells) if cell is None]
+    try:
+        "".join(filter(None, cells)).encode("utf-8")
+    except UnicodeEncodeError:
+        return range(len(cells))
+    return places
+
+
+def _getter(path: str) -> Callable[[Any], Any]:
+    """What finds the value at a path in a record; names without dots come first."""
+    names = path.split(".")
+    if len(names) == 1:
+        return lambda record: record.get(path, _MISSING)
+
+    def get(record: Any) -> Any:
+        value = record
+        for name in names:
+            if type(value) is not dict or name not in value:
+                return value_at_path(record, path)
+            value = value[name]
+        return value
+
+    return get
+
+
 def value_at_path(value: Any, path: str) -> Any:
     """What stands at a path of names and places; a name may hold dots itself."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         if path in value:
             return value[path]
         at = path.find(".")

@@ -124,13 +124,17 @@ def _arrow_table(rows: list[dict[str, Any]], card: Any) -> Any:
     return pa.Table.from_pylist(rows, pa.schema(kinds))
 
 
-def write_parquet(stream: BinaryIO, rows: int, cards: int, seed: int) -> None:
+def write_parquet(
+    stream: BinaryIO, rows: int, cards: int, seed: int, *, rows_a_group: int = 100
+) -> None:
     """Write typed columns, card numbers as text (layout `card-present-parquet`)."""
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     table = _arrow_table(list(_rows(rows, cards, seed)), pa.string())
-    pq.write_table(table, stream, compression="none", row_group_size=100, store_schema=False)
+    pq.write_table(
+        table, stream, compression="none", row_group_size=rows_a_group, store_schema=False
+    )
 
 
 def write_orc(stream: BinaryIO, rows: int, cards: int, seed: int) -> None:
