@@ -5,6 +5,7 @@ Nothing is written anywhere; what does not stream is held in memory up to stated
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -90,8 +91,9 @@ class _Unpacker:
             raise PermanentError(
                 "unsupported_format", "the file is an Office document, its layout is not"
             )
+        size_bytes = file.seek(0, io.SEEK_END)
         file.seek(0)
-        return [lambda: LookAhead(file)]
+        return [lambda: LookAhead(file, size_bytes)]
 
 
 def _one_deeper(depth: int) -> int:

@@ -29,6 +29,7 @@ from pipeline.readers.hashing import HashingReader
 from pipeline.readers.streams import LookAhead, seekable_file
 from pipeline.readers.unpacking import unpacked
 from pipeline.samples.cards import synthetic_pans
+from tests.unit.structured import as_xlsx, document, keep
 from tests.unit.test_tokenize import NOTE, Bench, layout
 
 PANS = synthetic_pans(60, seed=31)
@@ -317,6 +318,13 @@ def test_trouble_on_the_way_from_the_bucket_is_not_taken_for_damage() -> None:
     for kind, pack in PACKERS.items():
         with pytest.raises(TransientError):
             Decompressed(Gone(pack(os.urandom(200))), kind, 10**6).read()
+
+
+def test_a_large_workbook_is_an_upload_like_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "MAX_BYTES_IN_MEMORY", 1000)
+    bench = Bench(document("xlsx", keep("note")))
+    body = as_xlsx([{"card": pan, "note": "n"} for pan in PANS])
+    assert opened(bench, bench.run(body)) == PANS
 
 
 def test_a_large_upload_is_read_from_any_place_without_being_held(
