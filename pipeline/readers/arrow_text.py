@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +15,8 @@ from pipeline.readers.rendering import UnreadableValueError, value_text
 
 Reasons = dict[int, str]
 """Why rows (by their index) cannot be read."""
+
+_UNREADABLE = (ValueError, OverflowError, OSError, pa.ArrowException)  # a UnicodeError is the first
 
 
 def flattened(batch: pa.RecordBatch) -> pa.Table:
@@ -50,9 +50,18 @@ def text_of_column(cells: pa.Array, column: Column, name: str) -> tuple[pa.Array
     if pa.types.is_dictionary(cells.type):
         cells = cells.dictionary_decode()
     texts = _texts(cells, column)
-    if texts is None:
-        return _one_by_one(cells.to_pylist(), column)
+    if texts is None or not _is_text(texts):
+        return _one_by_one(cells, column)
     return pc.fill_null(texts, ""), {}
+
+
+def _is_text(texts: pa.Array) -> bool:
+    """Whether all of it is UTF-8; Arrow takes from a file what its types promise."""
+    try:
+        texts.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _texts(cells: pa.Array, column: Column) -> pa.Array | None:
@@ -131,14 +140,14 @@ def _seconds(zone: str | None) -> pa.DataType:
     return pa.timestamp("s", tz=zone)
 
 
-def _one_by_one(values: Sequence[Any], column: Column) -> tuple[pa.Array, Reasons]:
+def _one_by_one(cells: pa.Array, column: Column) -> tuple[pa.Array, Reasons]:
     texts: list[str] = []
     reasons: Reasons = {}
-    for at, value in enumerate(values):
+    for at, cell in enumerate(cells):
         try:
-            text = value_text(_plain(value), column.format, column.type.kind)
+            text = value_text(_plain(cell.as_py()), column.format, column.type.kind)
             text.encode("utf-8")
-        except (UnreadableValueError, UnicodeEncodeError):
+        except (UnreadableValueError, *_UNREADABLE):
             text, reasons[at] = "", "invalid_encoding"
         texts.append(text)
     return pa.array(texts, pa.string()), reasons
@@ -153,11 +162,21 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def rendered_value(value: Any) -> str:
+def rendered_cell(cell: pa.Scalar) -> str:
     """One typed value as the text that a person reads and repairs."""
-    if isinstance(value, datetime | Decimal | float) or value is None:
-        return value_text(value)
+    if isinstance(cell, pa.DictionaryScalar):
+        cell = cell.value
     try:
-        return value_text(_plain(value))
-    except UnreadableValueError:
-        return value.hex() if isinstance(value, bytes) else ""
+        return value_text(_plain(cell.as_py()))
+    except (UnreadableValueError, *_UNREADABLE):
+        return _rendered_anyhow(cell)
+
+
+def _rendered_anyhow(cell: pa.Scalar) -> str:
+    """A value that Python has no type for, or text that is none."""
+    if hasattr(cell, "as_buffer"):
+        return bytes(cell.as_buffer() or b"").decode("utf-8", "backslashreplace")
+    try:
+        return str(cell.cast(pa.string()).as_py())
+    except _UNREADABLE:
+        return ""

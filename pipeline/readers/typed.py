@@ -14,7 +14,7 @@ from pipeline.core.layouts import Column, Layout
 from pipeline.core.sensitive import is_sensitive_name
 from pipeline.errors import PermanentError
 from pipeline.model import Position
-from pipeline.readers.arrow_text import Reasons, flattened, rendered_value, text_of_column
+from pipeline.readers.arrow_text import Reasons, flattened, rendered_cell, text_of_column
 from pipeline.readers.foreign import damage_as_errors
 from pipeline.readers.records import MalformedRow, TextRecordBatch
 from pipeline.readers.rendering import csv_record
@@ -190,7 +190,7 @@ class _WholeRows:
             raise PermanentError("malformed_file", "a row cannot be read again")
         at = row - self._first_row
         return csv_record(
-            "" if is_sensitive_name(name) else rendered_value(column[at].as_py())
+            "" if is_sensitive_name(name) else rendered_cell(column[at])
             for name, column in zip(self._table.column_names, self._table.columns, strict=True)
         )
 

@@ -78,10 +78,9 @@ def _bounded_parts(stream: SeekableSource) -> io.BytesIO:
     if not archive.is_office_document:
         raise PermanentError("malformed_file", "the file is no XLSX file")
     parts = io.BytesIO()
-    with zipfile.ZipFile(parts, "w", zipfile.ZIP_STORED) as copy:
-        for member in archive.members:
-            if not _PARTS.fullmatch(member.filename):
-                continue
+    members = {each.filename: each for each in archive.members if _PARTS.fullmatch(each.filename)}
+    with damage_as_errors("XLSX"), zipfile.ZipFile(parts, "w", zipfile.ZIP_STORED) as copy:
+        for member in members.values():
             size = SheetSize()
             with copy.open(zipfile.ZipInfo(member.filename), "w") as part:
                 for piece in archive.open(member).pieces():

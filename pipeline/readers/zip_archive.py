@@ -34,7 +34,7 @@ class ZipArchive:
         self.members: Sequence[zipfile.ZipInfo] = [
             member
             for member in self._all
-            if not member.is_dir() and not member.filename.startswith(_RESOURCE_FORKS)
+            if not member.filename.endswith("/") and not member.filename.startswith(_RESOURCE_FORKS)
         ]
         if any(member.flag_bits & _IS_ENCRYPTED for member in self.members):
             raise PermanentError("encrypted_archive", "a member of the zip archive is encrypted")

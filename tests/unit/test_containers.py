@@ -166,6 +166,15 @@ def test_three_wrappings_are_unpacked_and_four_are_not() -> None:
         bench.run(zipped(("a", three)))
 
 
+@pytest.mark.parametrize("name", [b"\0.csv", b"../..", b"\xff\xfe.cs", b"C:\\aa"])
+def test_a_member_may_be_called_anything_since_nothing_is_written_under_its_name(
+    name: bytes,
+) -> None:
+    bench = Bench(layout(NOTE))
+    body = zipped(("a.csv", CSV)).replace(b"a.csv", name)
+    assert opened(bench, bench.run(body)) == PANS
+
+
 def test_an_archive_without_files_is_an_empty_file() -> None:
     with pytest.raises(PermanentError, match="empty_file"):
         Bench(layout(NOTE)).run(b"PK\x05\x06" + bytes(18))

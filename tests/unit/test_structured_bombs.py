@@ -46,6 +46,21 @@ def test_a_small_dictionary_of_long_texts_comes_in_small_pieces() -> None:
         assert pa.total_allocated_bytes() - before < 8 * typed.MAX_BATCH_BYTES
 
 
+def test_text_that_is_no_text_costs_its_row_and_no_other() -> None:
+    bad = pa.array([PANS[1].encode(), b"\xff\xfe", PANS[2].encode()])
+    text = pa.Array.from_buffers(pa.string(), 3, bad.buffers())
+    for use_dictionary in (True, False):
+        sink = io.BytesIO()
+        table = pa.table({"card": PANS[:3], "note": text, "list": [["a"]] * 3})
+        pq.write_table(table, sink, use_dictionary=use_dictionary)
+        found = batches(sink.getvalue(), parsed(document("parquet", keep("note"))))
+        assert cells(found, "card") == [PANS[0], PANS[2]]
+        assert [(row.row_number, row.reason) for row in found[0].malformed] == [
+            (2, "invalid_encoding")
+        ]
+        assert found[0].raw_record(2) == PANS[1].encode() + b',\\xff\\xfe,"[""a""]"'
+
+
 def avro_file(codec: str, *blocks: tuple[int, bytes], schema: Any = None) -> bytes:
     """An Avro file as it should not be."""
     fields = [{"name": "card", "type": "string"}]
