@@ -13,10 +13,12 @@ import pytest
 from moto import mock_aws
 
 from pipeline.aws.s3_objects import S3Quarantine
+from pipeline.errors import TransientError
 from pipeline.model import SourceObject
 from pipeline.readers import streams
 from pipeline.readers.hashing import HashingReader
 from pipeline.readers.members import read_members
+from pipeline.readers.streams import LookAhead
 from pipeline.readers.unpacking import unpacked
 from pipeline.samples.cards import synthetic_pans
 from tests.unit.structured import as_orc, as_parquet, as_xlsx, cells, document, keep, parsed
@@ -73,3 +75,36 @@ def test_a_file_is_read_from_a_bucket_however_large_it_is(
     if limit_bytes > len(FILES[kind]):
         assert len(requests) == 1
         assert upload.sha256 is not None
+
+
+class Failing(io.BytesIO):
+    """A bucket that answers so often, and then no more."""
+
+    answers = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.answers -= 1
+        if self.answers < 0:
+            raise TransientError("aws_unreachable")
+        return super().read(size)
+
+
+@pytest.mark.parametrize("kind", FILES)
+@pytest.mark.parametrize("limit_bytes", [1000, streams.MAX_BYTES_IN_MEMORY])
+def test_trouble_on_the_way_from_the_bucket_is_not_taken_for_damage(
+    kind: str, limit_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "MAX_BYTES_IN_MEMORY", limit_bytes)
+    monkeypatch.setattr(streams, "PIECE_BYTES", 4096)
+    layout, body = parsed(document(kind, keep("note"))), FILES[kind]
+    failed = 0
+    for answers in range(40):
+        stream = Failing(body)
+        stream.answers = answers
+        try:
+            upload = LookAhead(stream, len(body))
+            members = unpacked(upload, len(body), kind, lambda *_: pytest.fail("encrypted"))
+            assert cells(list(read_members(members, layout)), "card") == PANS
+        except TransientError:
+            failed += 1
+    assert failed
