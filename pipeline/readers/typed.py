@@ -85,7 +85,7 @@ def read_typed(
     whole_rows = _WholeRows(file)
     at = first_row
     for begin, batch in _understood(file, wanted, first_row):
-        for piece in _pieces(flattened(batch)):
+        for piece in _pieces(_flat(batch)):
             if end_row is not None and at >= end_row:
                 return
             yield _text_batch(piece, names, wanted, layout, at, whole_rows)
@@ -107,6 +107,20 @@ def _understood(
         if item is None:
             return
         yield item
+
+
+def _flat(batch: pa.RecordBatch) -> pa.Table:
+    """The columns, of which no cell points out of its dictionary: Arrow believes the file there."""
+    table = flattened(batch)
+    for column in table.columns:
+        if pa.types.is_dictionary(column.type) and not all(map(_is_sound, column.chunks)):
+            raise PermanentError("malformed_file", "a cell points out of its dictionary")
+    return table
+
+
+def _is_sound(cells: pa.DictionaryArray) -> bool:
+    bounds = pc.min_max(cells.indices).as_py()
+    return bounds["min"] is None or 0 <= bounds["min"] <= bounds["max"] < len(cells.dictionary)
 
 
 def _pieces(table: pa.Table) -> Iterator[pa.Table]:
@@ -196,5 +210,5 @@ class _WholeRows:
 
     def _next(self) -> None:
         item = next(self._ahead, None)
-        self._table = None if item is None else flattened(item[1])
+        self._table = None if item is None else _flat(item[1])
         self._first_row = 0 if item is None else item[0]

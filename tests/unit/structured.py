@@ -41,7 +41,7 @@ def as_orc(rows: Rows, schema: pa.Schema | None = None) -> bytes:
 
 
 def as_avro(rows: Rows, types: Mapping[str, Any] | None = None, codec: str = "deflate") -> bytes:
-    names = list(dict.fromkeys(name for row in rows for name in row))
+    names = list(types or dict.fromkeys(name for row in rows for name in row))
     kinds = types or {name: ["null", "string"] for name in names}
     fields = [{"name": name, "type": kinds[name]} for name in names]
     schema = {"type": "record", "name": "row", "fields": fields}

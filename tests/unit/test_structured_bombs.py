@@ -61,6 +61,19 @@ def test_text_that_is_no_text_costs_its_row_and_no_other() -> None:
         assert found[0].raw_record(2) == PANS[1].encode() + b',\\xff\\xfe,"[""a""]"'
 
 
+def test_a_cell_that_points_out_of_its_dictionary_fails_the_file() -> None:
+    bad = pa.DictionaryArray.from_arrays(pa.array([0, 7], pa.int32()), PANS[:2], safe=False)
+
+    class Lying:
+        format_name, names, rows = "Lying", ("card",), 2
+
+        def batches(self, *_: Any) -> Any:
+            yield 0, pa.RecordBatch.from_arrays([bad], names=["card"])
+
+    with pytest.raises(PermanentError, match="malformed_file: a cell points"):
+        list(typed.read_typed(Lying(), parsed(document("parquet")), 0, None))
+
+
 def avro_file(codec: str, *blocks: tuple[int, bytes], schema: Any = None) -> bytes:
     """An Avro file as it should not be."""
     fields = [{"name": "card", "type": "string"}]

@@ -12,7 +12,6 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-import fastavro
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -148,13 +147,9 @@ def test_a_file_without_rows_says_so(kind: str) -> None:
         "json": b" [ ] ",
         "parquet": as_parquet([], schema),
         "orc": as_orc([], schema),
-        "avro": as_avro([{"card": "x"}]).replace(b"x", b"x"),
+        "avro": as_avro([], {"card": "string"}),
         "xlsx": as_xlsx([{"card": None}]),
     }
-    sink = io.BytesIO()
-    fields = [{"name": "card", "type": "string"}]
-    fastavro.writer(sink, {"type": "record", "name": "r", "fields": fields}, [])
-    empty["avro"] = sink.getvalue()
     with pytest.raises(PermanentError, match="no_rows"):
         Bench(document(kind)).run(empty[kind])
 
