@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from pipeline.core.layouts import Layout
@@ -21,8 +20,6 @@ from pipeline.readers.json_values import record_of
 from pipeline.readers.numbers import MAX_JSON_INTEGER
 from pipeline.readers.records import TextRecordBatch
 from pipeline.readers.structured import StructuredRecords
-
-_LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
 def read_json_lines(
@@ -49,7 +46,7 @@ def read_json_lines(
     offset_bytes, rows = start.offset_bytes, start.rows
     for block in blocks_of_records(rest, LineGrammar(), block_bytes):
         offset_bytes += len(block)
-        lines = [line for line in _LINE_END.split(block) if line.strip()]
+        lines = [line for line in block.splitlines() if line.strip()]
         if not lines:
             continue
         found = [record_of(line.decode("utf-8", "surrogateescape")) for line in lines]
