@@ -41,7 +41,7 @@ bench: $(STAMP)
 
 ARCHITECTURE ?= arm64
 package: $(STAMP)
-	$(BIN)/python infra/build.py --architecture $(ARCHITECTURE)
+	$(BIN)/python infra/build.py --architecture $(ARCHITECTURE) $(if $(EXTRA),--extra $(EXTRA))
 
 $(STAMP): constraints.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -26,6 +26,8 @@ PYTHON_VERSION = "3.12"
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
 GLIBC_MINORS = range(34, 16, -1)  # Amazon Linux 2023 has glibc 2.34; 2.17 is manylinux2014
 UNZIPPED_LIMIT_BYTES = 262_144_000  # AWS Lambda quotas, "deployment package (.zip), unzipped"
+
+LAMBDA_EXTRAS = ("formats",)  # what a worker can use beyond what it always needs
 
 # The command line, the local stack and whatever makes test data: no part of a system in
 # production (PCI DSS 6.5.6).
@@ -43,20 +45,25 @@ def main() -> int:
     """Builds for `--architecture` and returns the exit code: 1 if Lambda would refuse the size."""
     parser = argparse.ArgumentParser(description="Builds the Lambda package, build/lambda/.")
     parser.add_argument("--architecture", choices=sorted(MACHINES), default="arm64")
-    machine = MACHINES[parser.parse_args().architecture]
+    parser.add_argument("--extra", choices=LAMBDA_EXTRAS, action="append", default=[])
+    arguments = parser.parse_args()
+    machine = MACHINES[arguments.architecture]
 
     shutil.rmtree(TARGET, ignore_errors=True)
     platform = markers_on_lambda(machine)
-    install(locked_lines(needed_names(project_dependencies(), platform), platform), machine)
+    needed = needed_names(project_dependencies(arguments.extra), platform)
+    install(locked_lines(needed, platform), machine)
     prune()
     copy_pipeline()
     return report()
 
 
-def project_dependencies() -> list[Requirement]:
-    """What the pipeline declares to need at run time."""
+def project_dependencies(extras: Sequence[str] = ()) -> list[Requirement]:
+    """What the pipeline declares to need at run time, with these extras."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return [Requirement(line) for line in project["dependencies"]]
+    optional = project["optional-dependencies"]
+    lines = [*project["dependencies"], *(line for extra in extras for line in optional[extra])]
+    return [Requirement(line) for line in lines]
 
 
 def markers_on_lambda(machine: str) -> dict[str, str]:

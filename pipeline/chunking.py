@@ -130,6 +130,7 @@ class ChunkChain:
             layout_name=self.layout_name,
             start=start,
             end_bytes=end.offset_bytes if end else None,
+            end_member=end.member if end else 0,
             rejects_to_repair=self.rejects_to_repair,
         )
 

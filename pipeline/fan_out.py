@@ -19,7 +19,6 @@ from pipeline.core.messages import chunk_message
 from pipeline.errors import PermanentError
 from pipeline.model import START, Chunk, ChunkTask, FanOut, Position, Unfinished, Upload
 from pipeline.ports import Ledger
-from pipeline.readers.registry import read_record_batches
 from pipeline.tokenize import opened
 
 MIB = 1024 * 1024
@@ -59,15 +58,17 @@ class FannedOutFile:
             self._ask_for([len(planned) - 1])  # who planned it may not have come so far
             start = planned[-1].end or START
         if not planned or planned[-1].end is not None:
-            with opened(self._whole(), self.chain.layout, self.chain.bench) as (source, layout):
-                for batch in read_record_batches(source, _places_only(layout), start):
+            with opened(self._whole(start), self.chain.layout, self.chain.bench) as file:
+                can_be_parted = not file.is_packed and file.layout.format.is_splittable
+                batches = file.batches(_places_only(file.layout)) if can_be_parted else ()
+                for batch in batches:
                     if batch.end is not None and self._is_enough(start, batch.end):
                         if not self._add(planned, start, batch.end):
                             return Unfinished.ELSEWHERE
                         start = batch.end
                         if self.chain.bench.is_out_of_time:
                             return Unfinished.TO_BE_CONTINUED
-                source_sha256 = source.sha256
+                source_sha256 = file.source.sha256
             if not self._add(planned, start, None):
                 return Unfinished.ELSEWHERE
         return self._ledger.finish_plan(self.upload.job_id, len(planned), source_sha256)
@@ -120,9 +121,9 @@ class FannedOutFile:
             planned.append(_PlannedChunk.from_json(document))
         return planned
 
-    def _whole(self) -> Chunk:
+    def _whole(self, start: Position) -> Chunk:
         chain = self.chain
-        return Chunk(chain.job_id, "", chain.source, chain.layout_name)
+        return Chunk(chain.job_id, "", chain.source, chain.layout_name, start)
 
     @property
     def _ledger(self) -> Ledger:

@@ -73,12 +73,15 @@ class Position:
 
     `offset_bytes` counts from the beginning of the file's text: in UTF-8, behind its byte order
     mark. `rows` is how many data records come before it, `totals` what the control totals of those
-    came to. It is kept in the ledger: it holds counts and sums, never a record.
+    came to. In formats that are no lines of text, `offset_bytes` is what their reader makes of it.
+    `member` is the file's place in its archive, from 0. It is kept in the ledger: it holds counts
+    and sums, never a record.
     """
 
     offset_bytes: int = 0
     rows: int = 0
     totals: Mapping[str, str] = field(default_factory=dict)
+    member: int = 0
 
 
 START = Position()
@@ -88,8 +91,9 @@ START = Position()
 class Chunk:
     """A unit of work: a file, or what of it is left, tokenized by one attempt of one worker.
 
-    It begins at `start`, and ends before `end_bytes` of the file's text, or with the file. If the
-    file holds repaired rows, `rejects_to_repair` are the URIs of the rejects that they belong to.
+    It begins at `start`, and ends before `end_bytes` of the text of the archive's `end_member`, or
+    with the file. If the file holds repaired rows, `rejects_to_repair` are the URIs of the rejects
+    that they belong to.
     """
 
     job_id: str
@@ -98,7 +102,16 @@ class Chunk:
     layout_name: str
     start: Position = START
     end_bytes: int | None = None
+    end_member: int = 0
     rejects_to_repair: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateKey:
+    """A private PGP key, armored or not, and the passphrase that it is locked with, if any."""
+
+    material: bytes = field(repr=False)
+    passphrase: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

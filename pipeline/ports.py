@@ -12,11 +12,13 @@ from datetime import datetime
 from typing import Any, BinaryIO, Protocol, TypeVar
 
 from pipeline.core.layouts import Layout
+from pipeline.errors import PermanentError
 from pipeline.model import (
     DataKey,
     Decision,
     FanOut,
     JobState,
+    PrivateKey,
     SealedPans,
     SourceObject,
     WrappedDataKey,
@@ -80,6 +82,27 @@ class KeyService(Protocol):
 
     def unwrap(self, record: WrappedDataKey) -> DataKey:
         """The plaintext of a wrapped key, under the encryption context that it was made with."""
+
+
+class DecryptionKeys(Protocol):
+    """Private keys that open encrypted uploads."""
+
+    def get(self, uri: str) -> PrivateKey:
+        """The key that `secretsmanager:NAME` or `s3+kms:URI` names.
+
+        Raises `PermanentError`: `decryption_key_missing`, `decryption_key_unusable`.
+        """
+
+
+class NoDecryptionKeys:
+    """A deployment that opens no encrypted uploads."""
+
+    def get(self, uri: str) -> PrivateKey:
+        """Raises `PermanentError` `decryption_key_missing`."""
+        raise PermanentError("decryption_key_missing", f"this worker has no keys, nor {uri}")
+
+
+NO_DECRYPTION_KEYS = NoDecryptionKeys()
 
 
 class Quarantine(Protocol):
@@ -233,3 +256,4 @@ class Ports:
     calls: CallCounter
     clock: Clock
     entropy: Callable[[int], bytes]
+    decryption_keys: DecryptionKeys = NO_DECRYPTION_KEYS

@@ -27,6 +27,7 @@ from pipeline.model import (
     Decision,
     FanOut,
     JobState,
+    PrivateKey,
     SealedPan,
     SealedPans,
     SourceObject,
@@ -140,6 +141,19 @@ class MemoryKeys:
     def _wrapped(self, plaintext: bytes, context: Mapping[str, str]) -> bytes:
         nonce = self._entropy(NONCE_BYTES)
         return nonce + self._master.encrypt(nonce, plaintext, _canonical(context))
+
+
+class MemoryDecryptionKeys:
+    """Private keys by the name that a layout has for them, in `keys`."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, PrivateKey] = {}
+
+    def get(self, uri: str) -> PrivateKey:
+        """Raises `PermanentError` `decryption_key_missing`."""
+        if uri not in self.keys:
+            raise PermanentError("decryption_key_missing", uri)
+        return self.keys[uri]
 
 
 def _canonical(context: Mapping[str, str]) -> bytes:
@@ -431,6 +445,7 @@ class MemoryWorld:
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
     work_queue: MemoryWorkQueue = field(default_factory=MemoryWorkQueue)
     dead_letters: MemoryDeadLetters = field(default_factory=MemoryDeadLetters)
+    decryption_keys: MemoryDecryptionKeys = field(default_factory=MemoryDecryptionKeys)
     keys: MemoryKeys = field(init=False)
 
     def __post_init__(self) -> None:
@@ -458,6 +473,7 @@ class MemoryWorld:
             calls=NoCalls(),
             clock=lambda: A_MOMENT,
             entropy=self.entropy,
+            decryption_keys=self.decryption_keys,
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,16 +32,19 @@ from pipeline.core.output import (
 from pipeline.core.receipts import Tally
 from pipeline.core.rejects import RejectedRow, columns_line
 from pipeline.core.rows import CheckedRows, Fault, check_rows
+from pipeline.decryption import decrypted
 from pipeline.errors import TransientError
 from pipeline.minting import Mint, PansToMint
-from pipeline.model import START, Chunk, Position, StagedObject
+from pipeline.model import Chunk, Position, StagedObject
 from pipeline.ports import Ports
 from pipeline.readers.auto import SAMPLE_BYTES, auto_layout
-from pipeline.readers.containers import BEGINNING_BYTES, refuse_other_formats
+from pipeline.readers.containers import BEGINNING_BYTES, container_kind
 from pipeline.readers.hashing import HashingReader
+from pipeline.readers.members import first_bytes, read_members
 from pipeline.readers.records import TextRecordBatch
-from pipeline.readers.registry import read_record_batches
 from pipeline.readers.repairs import read_repairs
+from pipeline.readers.streams import LookAhead
+from pipeline.readers.unpacking import unpacked
 from pipeline.staging import RejectsFile, StagedParts, rejected_lines
 
 MIN_SECONDS_LEFT = 20.0  # enough for one more ordinary record batch and a clean stop
@@ -170,25 +174,50 @@ def _late_pans(
     return [each for each, is_one in zip(candidates, is_pan, strict=True) if is_one]
 
 
+@dataclass(frozen=True, slots=True)
+class OpenedChunk:
+    """A chunk's file, unpacked as it is read; `source` is the file as it was uploaded.
+
+    `batches` reads it by its layout, or by one that names fewer columns. `is_packed` says that it
+    can only be read from its beginning.
+    """
+
+    source: HashingReader
+    layout: Layout
+    batches: Callable[[Layout], Iterator[TextRecordBatch]]
+    is_packed: bool = False
+
+
 @contextmanager
-def opened(
-    chunk: Chunk, layout: Layout | None, bench: Bench
-) -> Iterator[tuple[HashingReader, Layout]]:
-    """The source of a chunk and the layout that it is read by; the given one, unless it is None."""
-    with bench.ports.quarantine.open(chunk.source) as stream:
-        source = HashingReader(stream)
-        if chunk.start == START:
-            refuse_other_formats(source.peek(BEGINNING_BYTES))
-        yield source, layout or auto_layout(source.peek(SAMPLE_BYTES))
+def opened(chunk: Chunk, layout: Layout | None, bench: Bench) -> Iterator[OpenedChunk]:
+    """The file of a chunk; without a layout, it is read by one that finds its PANs."""
+    quarantine = bench.ports.quarantine
+    with quarantine.open(chunk.source) as stream:
+        source = HashingReader(stream, chunk.source.size_bytes)
+        if layout is not None and chunk.rejects_to_repair:
+            rejected = rejected_lines(quarantine, chunk.rejects_to_repair)
+            yield OpenedChunk(source, layout, lambda known: read_repairs(source, known, rejected))
+            return
+        is_packed = container_kind(source.peek(BEGINNING_BYTES)) is not None
+        members = _unpacked(source, chunk, layout, bench)
+        known_layout = layout or auto_layout(first_bytes(members, SAMPLE_BYTES))
+        end = None
+        if chunk.end_bytes is not None:
+            end = Position(chunk.end_bytes, member=chunk.end_member)
+        yield OpenedChunk(
+            source,
+            known_layout,
+            lambda known: read_members(members, known, chunk.start, end),
+            is_packed,
+        )
 
 
-def _batches(
-    source: HashingReader, layout: Layout, chunk: Chunk, bench: Bench
-) -> Iterator[TextRecordBatch]:
-    if chunk.rejects_to_repair:
-        rejected = rejected_lines(bench.ports.quarantine, chunk.rejects_to_repair)
-        return read_repairs(source, layout, rejected)
-    return read_record_batches(source, layout, chunk.start, chunk.end_bytes)
+def _unpacked(
+    source: HashingReader, chunk: Chunk, layout: Layout | None, bench: Bench
+) -> Sequence[Callable[[], LookAhead]]:
+    format_type = layout.format.type if layout else "delimited"
+    decrypt = partial(decrypted, layout=layout, keys=bench.ports.decryption_keys)
+    return unpacked(source, chunk.source.size_bytes, format_type, decrypt)
 
 
 class _Line:
@@ -211,13 +240,13 @@ class _Line:
         """The whole chunk, or what there was time for."""
         end: Position | None = None
         with ExitStack() as stack:
-            source, self._layout = stack.enter_context(opened(self._chunk, layout, self._bench))
+            file = stack.enter_context(opened(self._chunk, layout, self._bench))
+            self._layout = file.layout
             self._mint = self._new_mint()
             parts = stack.enter_context(StagedParts(self._chunk, self._ports))
             rejects = stack.enter_context(RejectsFile(self._chunk, self._ports))
             earlier: TextRecordBatch | None = None
-            batches = _batches(source, self._layout, self._chunk, self._bench)
-            for batch in self._bench.timed(batches):
+            for batch in self._bench.timed(file.batches(file.layout)):
                 if earlier is not None and self._bench.is_out_of_time:
                     end = self._end_behind(earlier)
                     break
@@ -234,7 +263,7 @@ class _Line:
             self._kept_digits,
             parts.staged,
             rejects.is_open,
-            source.sha256 if end is None else None,
+            file.source.sha256 if end is None else None,
             end,
         )
 
@@ -365,7 +394,7 @@ class _Line:
             (batch.row_numbers[fault.index].as_py(), fault.reason, fault.column) for fault in faults
         ]
         if rejected and not rejects.is_open:
-            rejects.write(columns_line(batch.file_columns))
+            rejects.write(columns_line(batch.columns_of_records))
         for row_number, reason, column in sorted(rejected, key=lambda item: item[0]):
             self._tally.reject(reason, row_number)
             record = batch.raw_record(row_number)

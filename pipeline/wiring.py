@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from pipeline.aws.decryption_keys import AwsDecryptionKeys
 from pipeline.aws.dynamodb_calls import DynamoDBCalls
 from pipeline.aws.dynamodb_ledger import DynamoDBLedger
 from pipeline.aws.dynamodb_vault import DynamoDBDataKeys, DynamoDBFingerprints, DynamoDBVault
@@ -68,7 +69,7 @@ def utc_now() -> datetime:
 def ports_of(settings: Settings, session: CountedSession | None = None) -> Ports:
     """The AWS adapters of a deployment."""
     session = session or CountedSession()
-    dynamodb, s3, sqs = map(session.client, ("dynamodb", "s3", "sqs"))
+    dynamodb, s3, sqs, kms = map(session.client, ("dynamodb", "s3", "sqs", "kms"))
     calls = DynamoDBCalls(dynamodb, session.credentials)
     return Ports(
         quarantine=S3Quarantine(s3, settings.quarantine_bucket),
@@ -77,7 +78,7 @@ def ports_of(settings: Settings, session: CountedSession | None = None) -> Ports
         vault=DynamoDBVault(calls, settings.vault_table),
         fingerprints=DynamoDBFingerprints(calls, settings.fingerprints_table),
         data_key_records=DynamoDBDataKeys(dynamodb, settings.data_keys_table),
-        key_service=KMSKeys(session.client("kms"), settings.vault_key_arn),
+        key_service=KMSKeys(kms, settings.vault_key_arn),
         ledger=DynamoDBLedger(dynamodb, settings.jobs_table),
         layouts=UriLayouts(settings.layouts_uri, s3),
         work_queue=SQSWorkQueue(sqs, settings.work_queue_url),
@@ -85,4 +86,5 @@ def ports_of(settings: Settings, session: CountedSession | None = None) -> Ports
         calls=session,
         clock=utc_now,
         entropy=os.urandom,
+        decryption_keys=AwsDecryptionKeys(lambda: session.client("secretsmanager"), s3, kms),
     )

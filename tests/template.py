@@ -36,6 +36,9 @@ WARM_UNITS = {
 PARAMETER_VALUES: Mapping[str, str] = {
     "UploaderRoleArns": UPLOADER_ARN,
     **{name: str(units) for name, units in WARM_UNITS.items()},
+    "DecryptionSecretArns": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:drops/a-AbCdEf",
+    "DecryptionObjectArns": "arn:aws:s3:::keys-of-somebody/drops/a.json",
+    "DecryptionKmsKeyArns": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/of-somebody",
 }
 
 NAME_PROPERTIES = {

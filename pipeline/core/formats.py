@@ -35,9 +35,19 @@ class FormatSettings(Strict):
         """Whether each record is a line of text, so that record types can be told by prefixes."""
         return False
 
+    @property
+    def is_splittable(self) -> bool:
+        """Whether reading can begin at any position of a file, at no more cost than elsewhere."""
+        return True
+
     def lacks(self, column: str) -> bool:
         """Whether, as far as the settings tell, no file has a column of this name."""
         return bool(self.fields) and column not in self.fields
+
+    @property
+    def has_numbers(self) -> bool:
+        """Whether a cell can be a number rather than text, which takes leading zeros away."""
+        return False
 
     def of_records(self, columns: tuple[str, ...]) -> Delimited:
         """How the records of rejects files are written, each alone: those of a file of columns."""
@@ -106,6 +116,11 @@ class Delimited(FormatSettings):
         return len(self.delimiter) == 1 and self.delimiter.isascii()
 
     @property
+    def is_splittable(self) -> bool:
+        """Positions count bytes of the text in UTF-8: in another encoding they are to be found."""
+        return self.encoding == "utf-8"
+
+    @property
     def has_lines(self) -> bool:
         """Unless line ends may stand inside of quotes."""
         return not self.embedded_newlines
@@ -114,3 +129,10 @@ class Delimited(FormatSettings):
         """As they stood in the file, in UTF-8."""
         dialect = {"header": False, "fields": columns, "encoding": "utf-8"}
         return self.model_copy(update=dialect)
+
+
+def as_delimited(settings: FormatSettings) -> Delimited:
+    """The settings, which are those of delimited text."""
+    if not isinstance(settings, Delimited):
+        raise TypeError("not the settings of delimited text")
+    return settings

@@ -9,12 +9,19 @@ from pydantic import BeforeValidator, Field
 from pipeline.core.clearing_formats import Ctf, Ipm
 from pipeline.core.formats import Delimited, FormatSettings
 from pipeline.core.record_formats import Fixed
+from pipeline.core.structured_formats import Avro, Json, JsonLines, Orc, Parquet, Xlsx
 
 FORMATS: dict[str, type[FormatSettings]] = {
     "delimited": Delimited,
     "fixed": Fixed,
     "ctf": Ctf,
     "ipm": Ipm,
+    "jsonl": JsonLines,
+    "json": Json,
+    "parquet": Parquet,
+    "orc": Orc,
+    "avro": Avro,
+    "xlsx": Xlsx,
 }
 
 
@@ -26,6 +33,9 @@ def _with_type(unverified: Any) -> Any:
 
 
 Format = Annotated[
-    Annotated[Delimited | Fixed | Ctf | Ipm, Field(discriminator="type")],
+    Annotated[
+        Delimited | Fixed | Ctf | Ipm | JsonLines | Json | Parquet | Orc | Avro | Xlsx,
+        Field(discriminator="type"),
+    ],
     BeforeValidator(_with_type),
 ]

@@ -22,6 +22,7 @@ from pydantic_core import ErrorDetails
 from pipeline.core.formats import Delimited, Strict
 from pipeline.core.guard import could_hold_pan
 from pipeline.core.known_formats import FORMATS, Format
+from pipeline.core.pans import MAX_PAN_DIGITS, MIN_PAN_DIGITS
 from pipeline.core.sensitive import is_sensitive_name
 from pipeline.errors import LayoutError
 
@@ -59,7 +60,11 @@ def _parse_type(text: object) -> object:
 
 
 class Column(Strict):
-    """What becomes of one column."""
+    """What becomes of one column.
+
+    `digits` is how many a PAN has that the file holds as a number: without it, nobody can say
+    whether zeros went before it.
+    """
 
     role: Literal["pan", "keep", "text", "drop"]
     type: Annotated[ColumnType, BeforeValidator(_parse_type)] = ColumnType()
@@ -67,11 +72,12 @@ class Column(Strict):
     guard: Literal["full", "exact"] = "full"
     empty: Literal["reject", "keep"] = "reject"
     luhn: Literal["count", "require"] = "count"
+    digits: int | None = Field(default=None, ge=MIN_PAN_DIGITS, le=MAX_PAN_DIGITS)
 
     @model_validator(mode="after")
     def _settings_belong_to_the_role(self) -> Self:
         allowed = {
-            "pan": {"role", "empty", "luhn"},
+            "pan": {"role", "empty", "luhn", "digits"},
             "keep": {"role", "type", "format", "guard"},
             "text": {"role"},
             "drop": {"role"},
@@ -145,6 +151,14 @@ class Options(Strict):
     duplicates: Literal["report", "refuse"] = "report"
 
 
+class Decryption(Strict):
+    """Where the private key is that opens encrypted uploads."""
+
+    key: str = Field(
+        pattern=r"^(?:secretsmanager:[A-Za-z0-9/_+=.@:-]{1,512}|s3\+kms:s3://\S{3,1100})$"
+    )
+
+
 class Layout(Strict):
     """A checked layout."""
 
@@ -152,6 +166,7 @@ class Layout(Strict):
     description: str = ""
     scope: str = Field(default="default", pattern=_NAME)
     format: Format = Field(default_factory=Delimited)
+    decryption: Decryption | None = None
     records: Records | None = None
     columns: dict[str, Column]
     options: Options = Options()
@@ -168,10 +183,16 @@ class Layout(Strict):
                 )
         if self.records and not self.format.has_lines:
             raise ValueError("records: can only be told apart where each record is a line")
+        self._refuse_digits_of_text()
         self._refuse_unfit_customer_id()
         self._refuse_columns_that_the_file_has_not()
         self._refuse_colliding_outputs()
         return self
+
+    def _refuse_digits_of_text(self) -> None:
+        for name, column in self.columns.items():
+            if column.digits is not None and not self.format.has_numbers:
+                raise ValueError(f"columns.{name}: digits belongs to formats that hold numbers")
 
     def _refuse_unfit_customer_id(self) -> None:
         """It is stored in clear: neither a PAN nor sensitive authentication data will do."""
@@ -246,10 +267,10 @@ def _mistake(item: ErrorDetails) -> str:
     if loc[:1] == ("format",) and len(loc) > 1 and loc[1] in FORMATS:
         format_model = FORMATS[str(loc[1])]
         loc = (loc[0], *loc[2:])  # the type by which the model was chosen is no setting
-    if item["type"] == "union_tag_invalid":
-        return f"format.type: must be one of {', '.join(FORMATS)}"
     place = ".".join(map(_printable, loc))
     message = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "union_tag_invalid":
+        place, message = "format.type", f"must be one of {', '.join(FORMATS)}"
     if item["type"] == "extra_forbidden":
         message = "unknown setting" + _suggestion(loc, format_model)
     return f"{place}: {message}" if place else message
@@ -267,6 +288,7 @@ def _suggestion(loc: tuple[int | str, ...], format_model: type[BaseModel]) -> st
         "records": Records,
         "trailer_totals": TrailerTotals,
         "options": Options,
+        "decryption": Decryption,
     }
     parent = str(loc[-2]) if len(loc) > 1 else ""
     model: Any = models.get(parent, Column)

@@ -27,10 +27,14 @@ REMOVED = b"[removed]"
 def is_sensitive_name(name: str) -> bool:
     """Whether a column of this name holds sensitive authentication data.
 
-    Result codes about it (`cvv_result`, `pin_entry_capability`) are not such data.
+    Result codes about it (`cvv_result`, `pin_entry_capability`) are not such data. Of a nested
+    column (`payment.card.cvv`), what stands behind any of its dots counts too.
     """
-    words = re.sub(r"[^a-z0-9]", "", name.lower())
-    return _SENSITIVE.fullmatch(words) is not None
+    parts = name.lower().split(".")
+    return any(
+        _SENSITIVE.fullmatch(re.sub(r"[^a-z0-9]", "", "".join(parts[at:])))
+        for at in range(len(parts))
+    )
 
 
 def without_track_data(record: bytes) -> bytes:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from pipeline.core.formats import Delimited
+from pipeline.core.formats import Delimited, as_delimited
 from pipeline.core.guard import could_hold_pan
 from pipeline.core.layouts import Layout, Records
 from pipeline.errors import PermanentError
@@ -61,7 +61,7 @@ def read_delimited(
     `record_too_long`, `encoding_mismatch`, `invalid_encoding`, `unbalanced_quote`, `no_rows`, and
     for files with a trailer `trailer_missing`, `trailer_mismatch`, `records_after_trailer`.
     """
-    dialect = _dialect(layout)
+    dialect = as_delimited(layout.format)
     text = Utf8Stream(stream, dialect.encoding)
     grammar = _grammar(dialect)
     reader = _DelimitedReader(layout)
@@ -120,7 +120,7 @@ class _DelimitedReader:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._dialect = _dialect(layout)
+        self._dialect = as_delimited(layout.format)
         has_grammar = self._dialect.quote or self._dialect.escape
         self._quoted = _quoted_grammar(self._dialect) if has_grammar else None
         self._names: tuple[str, ...] = self._dialect.fields

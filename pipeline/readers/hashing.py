@@ -6,50 +6,35 @@ import hashlib
 import io
 from typing import BinaryIO
 
+from pipeline.readers.framing import SeekableSource
+from pipeline.readers.streams import LookAhead
 
-class HashingReader:
+
+class HashingReader(LookAhead):
     """Reads through, adding up SHA-256; `peek` looks ahead without consuming."""
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._ahead = b""
+    def __init__(self, stream: SeekableSource, size_bytes: int | None = None) -> None:
+        super().__init__(stream, size_bytes)
         self._digest = hashlib.sha256()
         self._has_jumped = False
-
-    def peek(self, size: int) -> bytes:
-        """The next bytes, at most `size`, fewer only at the end."""
-        while len(self._ahead) < size:
-            fresh = self._fetch(size - len(self._ahead))
-            if not fresh:
-                break
-            self._ahead += fresh
-        return self._ahead[:size]
-
-    def read(self, size: int = -1, /) -> bytes:
-        """At most `size` bytes; all that is left when negative."""
-        if size < 0:
-            data, self._ahead = self._ahead + self._fetch(-1), b""
-        elif len(self._ahead) >= size:
-            data, self._ahead = self._ahead[:size], self._ahead[size:]
-        else:
-            data, self._ahead = self._ahead + self._fetch(size - len(self._ahead)), b""
-        return data
+        self._has_ended = False
 
     def _fetch(self, size: int) -> bytes:
-        data = self._stream.read(size)
+        data = super()._fetch(size)
         self._digest.update(data)
+        self._has_ended = self._has_ended or size < 0 or (not data and size > 0)
         return data
 
     def seek(self, offset_bytes: int, /) -> int:
         """Goes on elsewhere in the file."""
-        self._ahead = b""
         self._has_jumped = True
-        return self._stream.seek(offset_bytes)
+        return super().seek(offset_bytes)
 
     @property
     def sha256(self) -> str | None:
-        """The hexadecimal SHA-256 of all bytes so far; None if not all of them were fetched."""
-        return None if self._has_jumped else self._digest.hexdigest()
+        """The hexadecimal SHA-256 of the whole file; None if not all of it was fetched in turn."""
+        is_whole = self._has_ended and not self._has_jumped
+        return self._digest.hexdigest() if is_whole else None
 
 
 class HashingWriter(io.RawIOBase):

@@ -27,8 +27,9 @@ class TextRecordBatch:
     layout names, as `string` without nulls, for the rows that could be read;
     `row_numbers` (`int64`) says which record of the file each one is, counted from 1 over all data
     records; `malformed` are the others. `raw_record` gives a record's original bytes, less the
-    sensitive authentication data in it. `end` is the position behind these records, None where the
-    file cannot be parted.
+    sensitive authentication data in it; its fields are `record_columns`, or, where that is None,
+    the columns of the file. `end` is the position behind these records, None where the file cannot
+    be parted.
     """
 
     file_columns: Sequence[str]
@@ -37,6 +38,12 @@ class TextRecordBatch:
     malformed: Sequence[MalformedRow]
     raw_record: Callable[[int], bytes] = field(repr=False)
     end: Position | None = None
+    record_columns: Sequence[str] | None = None
+
+    @property
+    def columns_of_records(self) -> Sequence[str]:
+        """The names of a raw record's fields."""
+        return self.file_columns if self.record_columns is None else self.record_columns
 
     @property
     def rows(self) -> int:

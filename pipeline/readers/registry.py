@@ -7,12 +7,18 @@ from typing import Protocol
 
 from pipeline.core.layouts import Layout
 from pipeline.model import START, Position
+from pipeline.readers.avro import read_avro
 from pipeline.readers.ctf import read_ctf
 from pipeline.readers.delimited import read_delimited
 from pipeline.readers.fixed import read_fixed
 from pipeline.readers.framing import SeekableSource
 from pipeline.readers.ipm import read_ipm
+from pipeline.readers.json_array import read_json_array
+from pipeline.readers.json_lines import read_json_lines
+from pipeline.readers.orc import read_orc
+from pipeline.readers.parquet import read_parquet
 from pipeline.readers.records import TextRecordBatch
+from pipeline.readers.workbook import read_xlsx
 
 
 class Reader(Protocol):
@@ -29,6 +35,12 @@ READERS: Mapping[str, Reader] = {
     "fixed": read_fixed,
     "ctf": read_ctf,
     "ipm": read_ipm,
+    "jsonl": read_json_lines,
+    "json": read_json_array,
+    "parquet": read_parquet,
+    "orc": read_orc,
+    "avro": read_avro,
+    "xlsx": read_xlsx,
 }
 
 

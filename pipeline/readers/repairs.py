@@ -10,12 +10,11 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.core.formats import Delimited
+from pipeline.core.formats import as_delimited
 from pipeline.core.layouts import Layout
 from pipeline.core.rejects import MalformedLineError, RejectedRow, parse_line
 from pipeline.errors import PermanentError
@@ -154,7 +153,7 @@ class _Batch:
     def _record(self, row: int) -> bytes:
         line_number, record = self.repairs.records.pop(row)
         record = record.rstrip(b"\r\n")
-        if not is_one_record(record, cast(Delimited, self.layout.format)):
+        if not is_one_record(record, as_delimited(self.layout.format)):
             raise _malformed(line_number, "not one record")
         return record
 

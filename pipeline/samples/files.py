@@ -11,6 +11,16 @@ from pipeline.samples.mainframe import write_mainframe_file
 from pipeline.samples.mastercard import write_ipm
 from pipeline.samples.rejects import write_every_reject
 from pipeline.samples.settlement import write_settlement_csv
+from pipeline.samples.structured import (
+    write_avro,
+    write_gzip,
+    write_json_document,
+    write_json_lines,
+    write_orc,
+    write_parquet,
+    write_workbook,
+    write_zip_of_parts,
+)
 from pipeline.samples.unfamiliar import write_acme, write_unnamed_columns
 from pipeline.samples.visa import write_ctf, write_itf
 
@@ -41,6 +51,14 @@ SAMPLE_FILES: dict[str, Callable[[BinaryIO], None]] = {
         write_nacha, rows=60, cards=40, seed=SAMPLE_SEED, line_ends=False
     ),
     "mainframe_ebcdic.bin": partial(write_mainframe_file, rows=60, cards=40, seed=SAMPLE_SEED),
+    "card_present.jsonl": partial(write_json_lines, rows=120, cards=60, seed=SAMPLE_SEED),
+    "card_present.json": partial(write_json_document, rows=120, cards=60, seed=SAMPLE_SEED),
+    "card_present.parquet": partial(write_parquet, rows=240, cards=80, seed=SAMPLE_SEED),
+    "card_present.orc": partial(write_orc, rows=240, cards=80, seed=SAMPLE_SEED),
+    "card_present.avro": partial(write_avro, rows=240, cards=80, seed=SAMPLE_SEED),
+    "card_present.xlsx": partial(write_workbook, rows=120, cards=60, seed=SAMPLE_SEED),
+    "card_present_parts.zip": partial(write_zip_of_parts, rows=120, cards=60, seed=SAMPLE_SEED),
+    "card_present.csv.gz": partial(write_gzip, rows=120, cards=60, seed=SAMPLE_SEED),
 }
 """What writes each file: the same bytes every time."""
 

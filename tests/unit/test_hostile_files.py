@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import bz2
 import gzip
 import io
-import lzma
 import tracemalloc
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -123,27 +121,23 @@ def _parquet() -> bytes:
 
 
 CSV = f"card,note\n{PAN},a\n".encode()
-ARCHIVES: dict[str, Callable[[], bytes]] = {
-    "a gzip archive": lambda: gzip.compress(CSV),
-    "a gzip bomb": lambda: gzip.compress(gzip.compress(b"\0" * 50_000_000)),
-    "a bzip2 archive": lambda: bz2.compress(CSV),
-    "an xz archive": lambda: lzma.compress(CSV),
-    "a zstd archive": lambda: pa.compress(CSV, "zstd", asbytes=True),
-    "a zip archive": lambda: _zip("a.csv", CSV),
-    "a zip with a path out of its folder": lambda: _zip("../../etc/passwd", CSV),
-    "an empty zip archive": lambda: b"PK\x05\x06" + bytes(18),
+OTHERS: dict[str, Callable[[], bytes]] = {
     "a Parquet file": _parquet,
+    "an Office document": lambda: _zip("[Content_Types].xml", CSV),
+    "a 7-Zip archive": lambda: b"7z\xbc\xaf\x27\x1c" + CSV,
+    "a RAR archive": lambda: b"Rar!\x1a\x07\x00" + CSV,
     "a PDF document": lambda: b"%PDF-1.7\n" + CSV,
-    "PGP armor": lambda: b"-----BEGIN PGP MESSAGE-----\n\n" + CSV,
+    "a signed PGP text": lambda: b"-----BEGIN PGP SIGNED MESSAGE-----\n\n" + CSV,
+    "a PDF document in a gzip archive": lambda: gzip.compress(b"%PDF-1.7\n" + CSV),
 }
 
 
-@pytest.mark.parametrize("kind", ARCHIVES)
+@pytest.mark.parametrize("kind", OTHERS)
 @pytest.mark.parametrize("folder", ["x", "auto"])
-def test_what_is_no_text_is_refused_by_name_and_never_unpacked(kind: str, folder: str) -> None:
+def test_what_is_no_text_is_refused_by_name(kind: str, folder: str) -> None:
     bench = Bench(layout(NOTE))
     with pytest.raises(PermanentError, match="unsupported_format: the file is "):
-        bench.run(ARCHIVES[kind](), folder)
+        bench.run(OTHERS[kind](), folder)
     assert not bench.world.vault.rows
 
 

@@ -63,5 +63,23 @@ def test_a_table_is_warmed_for_reads_or_writes_alone(kind: str, raw: dict[str, A
     assert "WarmThroughput" not in template.properties("FingerprintsTable")
 
 
+def test_private_keys_can_be_read_only_where_they_are_named(raw: dict[str, Any]) -> None:
+    nothing, everything = Template(raw, parameter_values={}), Template(raw)
+    condition = raw["Resources"]["DecryptionPolicy"]["Condition"]
+    assert nothing.resolve(raw["Conditions"][condition]) is False
+    assert everything.resolve(raw["Conditions"][condition]) is True
+    granted = everything.properties("DecryptionPolicy")["PolicyDocument"]["Statement"]
+    assert [each["Action"] for each in granted] == [
+        "secretsmanager:GetSecretValue",
+        "s3:GetObject",
+        "kms:Decrypt",
+        "kms:Decrypt",
+    ]
+    assert all(each["Condition"] for each in granted if each["Action"] == "kms:Decrypt")
+    one = Template(raw, {"DecryptionSecretArns": "arn:aws:secretsmanager:x:1:secret:a-AbCdEf"})
+    (only,) = one.properties("DecryptionPolicy")["PolicyDocument"]["Statement"]
+    assert only["Resource"] == ["arn:aws:secretsmanager:x:1:secret:a-AbCdEf"]
+
+
 def test_every_check_has_been_seen_to_fail() -> None:
     assert set(CHECKS) == MUTANTS.keys()
