@@ -751,7 +751,7 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
         ),
     ],
     queues.check_a_message_stays_hidden_while_a_worker_runs: [
-        ("a second short", prop("WorkQueue.VisibilityTimeout", 1799)),
+        ("a second short", prop("WorkQueue.VisibilityTimeout", 1079)),
         ("the default", prop("WorkQueue.VisibilityTimeout", REMOVED)),
         ("a slower worker", prop("WorkerFunction.Timeout", 301)),
     ],

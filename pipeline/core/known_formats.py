@@ -32,10 +32,9 @@ def _with_type(unverified: Any) -> Any:
     return unverified
 
 
+_Records = Delimited | Fixed | Ctf | Ipm
+_Structures = JsonLines | Json | Parquet | Orc | Avro | Xlsx
+
 Format = Annotated[
-    Annotated[
-        Delimited | Fixed | Ctf | Ipm | JsonLines | Json | Parquet | Orc | Avro | Xlsx,
-        Field(discriminator="type"),
-    ],
-    BeforeValidator(_with_type),
+    Annotated[_Records | _Structures, Field(discriminator="type")], BeforeValidator(_with_type)
 ]

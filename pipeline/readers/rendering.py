@@ -32,7 +32,7 @@ class UnreadableValueError(Exception):
 
 def csv_record(cells: Iterable[str]) -> bytes:
     """The cells as one record of comma-separated text, less any full track in it."""
-    record = ",".join(map(_csv_cell, cells))
+    record = ",".join(map(_csv_cell, cells)) or '""'  # an empty line would be none
     return without_track_data(record.encode("utf-8", "backslashreplace"))
 
 
@@ -47,7 +47,7 @@ def rendered(cells: Iterable[tuple[str, str]]) -> bytes:
 
 
 def _csv_cell(cell: str) -> str:
-    return '"' + cell.replace('"', '""') + '"' if _NEEDS_QUOTES.search(cell) or not cell else cell
+    return '"' + cell.replace('"', '""') + '"' if _NEEDS_QUOTES.search(cell) else cell
 
 
 def value_text(value: Any, date_format: str = "", kind: str = "") -> str:

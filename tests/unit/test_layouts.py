@@ -180,7 +180,7 @@ def test_columns_that_totals_and_customers_need_must_be_in_the_file() -> None:
             with_settings('embedded_newlines = true\nquote = ""'),
             "format: embedded_newlines needs a quote character",
         ),
-        (with_settings('type = "csv"'), "format.type: must be one of delimited, jsonl, json"),
+        (with_settings('type = "csv"'), "format.type: must be one of delimited, "),
         (with_settings('type = "xlsx"\nheader = false'), "format: needs either a header or fields"),
         (with_settings('seperator = "|"'), "format.seperator: unknown setting"),
         (with_settings('encodng = "utf-8"'), "format.encodng: unknown setting; did you mean enc"),
