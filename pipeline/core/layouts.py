@@ -21,6 +21,7 @@ from pydantic_core import ErrorDetails
 
 from pipeline.core.formats import FORMATS, Delimited, Format, Strict
 from pipeline.core.guard import could_hold_pan
+from pipeline.core.record_types import Records, RecordType, TrailerTotals
 from pipeline.core.sensitive import is_sensitive_name
 from pipeline.errors import LayoutError
 
@@ -95,46 +96,6 @@ def _check_date_format(text: str, kind: str) -> None:
         raise ValueError("format needs a year, a month and a day")
 
 
-class TrailerTotals(Strict):
-    """Where a trailer record states its control totals; fields count from 1."""
-
-    count_field: int | None = Field(default=None, ge=1)
-    sum_field: int | None = Field(default=None, ge=1)
-    sum_column: str | None = Field(default=None, min_length=1)
-
-    @model_validator(mode="after")
-    def _sum_has_its_column(self) -> Self:
-        if (self.sum_field is None) != (self.sum_column is None):
-            raise ValueError("sum_field and sum_column belong together")
-        if self.count_field is None and self.sum_field is None:
-            raise ValueError("needs count_field or sum_field")
-        return self
-
-
-class Records(Strict):
-    """Record types of a file, told apart by how a line begins."""
-
-    header: str = ""
-    detail: str = ""
-    trailer: str = ""
-    trailer_totals: TrailerTotals | None = None
-
-    @model_validator(mode="after")
-    def _prefixes_differ(self) -> Self:
-        prefixes = [text for text in (self.header, self.detail, self.trailer) if text]
-        if not prefixes:
-            raise ValueError("needs header, detail or trailer")
-        if any(set(text) & {"\r", "\n"} for text in prefixes):
-            raise ValueError("no prefix may hold a line end")
-        if any(a != b and a.startswith(b) for a in prefixes for b in prefixes):
-            raise ValueError("no prefix may begin with another one")
-        if len(set(prefixes)) < len(prefixes):
-            raise ValueError("header, detail and trailer must differ")
-        if self.trailer_totals and not self.trailer:
-            raise ValueError("trailer_totals needs a trailer prefix")
-        return self
-
-
 class Options(Strict):
     """Choices that hold for the whole file."""
 
@@ -165,8 +126,7 @@ class Layout(Strict):
                     f"columns.{name}: sensitive authentication data may only be dropped "
                     "(PCI DSS 3.3.1)"
                 )
-        if self.records and not self.format.has_lines:
-            raise ValueError("records: can only be told apart where each record is a line")
+        self._refuse_unfit_records()
         self._refuse_unfit_customer_id()
         self._refuse_columns_that_the_file_has_not()
         self._refuse_colliding_outputs()
@@ -178,10 +138,27 @@ class Layout(Strict):
         if name is not None and (name in self.pan_columns or is_sensitive_name(name)):
             raise ValueError("options.customer_id: cannot be a column of PANs or sensitive data")
 
+    def _refuse_unfit_records(self) -> None:
+        if self.records is None:
+            return
+        if not self.format.has_lines:
+            raise ValueError("records: can only be told apart where each record is a line")
+        if self.records.fields and (self.format.fields or self.format.names_are_in_file):
+            raise ValueError(
+                "records: types with fields of their own need format.header = false, "
+                "and no format.fields"
+            )
+        for name, totals in self.records.totals.items():
+            if totals.sum_column in self.pan_columns:
+                raise ValueError(f"records.types.{name}.totals: a sum of PANs may be a PAN")
+
     def _refuse_columns_that_the_file_has_not(self) -> None:
+        fields = self.stated_fields
+        if not fields and not self.format.names_are_in_file:
+            raise ValueError("format: fields must name the columns when header = false")
         places = {f"columns.{name}": name for name in self.columns} | self._columns_of_settings
         for place, name in places.items():
-            if self.format.fields and name not in self.format.fields:
+            if fields and name not in fields:
                 raise ValueError(f"{place}: is not among format.fields")
 
     def _refuse_colliding_outputs(self) -> None:
@@ -197,6 +174,11 @@ class Layout(Strict):
         return tuple(name for name, column in self.columns.items() if column.role == "pan")
 
     @property
+    def stated_fields(self) -> tuple[str, ...]:
+        """The names of all columns that a file has; empty if the file itself names them."""
+        return self.format.fields or (self.records.fields if self.records else ())
+
+    @property
     def named_columns(self) -> tuple[str, ...]:
         """Every column that a file must have for this layout to fit it."""
         return tuple(dict.fromkeys([*self.columns, *self._columns_of_settings.values()]))
@@ -204,10 +186,10 @@ class Layout(Strict):
     @property
     def _columns_of_settings(self) -> dict[str, str]:
         """The columns that other settings name, by the place of the setting."""
-        totals = self.records.trailer_totals if self.records else None
-        named = {
-            "options.customer_id": self.options.customer_id,
-            "records.trailer_totals.sum_column": totals.sum_column if totals else None,
+        totals = self.records.totals if self.records else {}
+        named = {"options.customer_id": self.options.customer_id} | {
+            f"records.types.{name}.totals.sum_column": each.sum_column
+            for name, each in totals.items()
         }
         return {place: name for place, name in named.items() if name is not None}
 
@@ -262,10 +244,11 @@ def _suggestion(loc: tuple[int | str, ...], format_model: type[BaseModel]) -> st
         "": Layout,
         "format": format_model,
         "records": Records,
-        "trailer_totals": TrailerTotals,
+        "totals": TrailerTotals,
         "options": Options,
     }
     parent = str(loc[-2]) if len(loc) > 1 else ""
-    model: Any = models.get(parent, Column)
+    by_name = RecordType if loc[0] == "records" else Column
+    model: Any = models.get(parent, by_name)
     close = difflib.get_close_matches(str(loc[-1]), model.model_fields, n=1)
     return f"; did you mean {close[0]}?" if close else ""
