@@ -281,6 +281,8 @@ class _Line:
         self._tally.rows_written += table.num_rows
         for digits in checked.pans.values():
             self._tally.luhn_failed += luhn_failed_cells(digits).true_count
+        for tokens in checked.passed_on.values():
+            self._tally.tokens_passed_on += len(tokens) - tokens.null_count
 
     def _reject(
         self, batch: TextRecordBatch, faults: Sequence[Fault], rejects: RejectsFile

@@ -10,17 +10,21 @@ import re
 import tomllib
 from typing import Annotated, Any, Literal, Self
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import (
     BaseModel,
     BeforeValidator,
     Field,
     ValidationError,
+    field_validator,
     model_validator,
 )
 from pydantic_core import ErrorDetails
 
 from pipeline.core.formats import FORMATS, Delimited, Format, Strict
 from pipeline.core.guard import could_hold_pan
+from pipeline.core.pans import MAX_PAN_DIGITS, MIN_PAN_DIGITS
 from pipeline.core.record_types import Records, RecordType, TrailerTotals
 from pipeline.core.sensitive import is_sensitive_name
 from pipeline.errors import LayoutError
@@ -67,11 +71,21 @@ class Column(Strict):
     guard: Literal["full", "exact"] = "full"
     empty: Literal["reject", "keep"] = "reject"
     luhn: Literal["count", "require"] = "count"
+    pad: Literal["", "0"] = ""
+    digits: int | None = Field(default=None, ge=MIN_PAN_DIGITS, le=MAX_PAN_DIGITS)
+    extract: str = Field(default="", max_length=500)
+
+    @field_validator("extract")
+    @classmethod
+    def _is_an_expression_with_a_pan(cls, text: str) -> str:
+        if text and not _has_group_of_pan(text):
+            raise ValueError("must be a regular expression (RE2) with one group, (?P<pan>...)")
+        return text
 
     @model_validator(mode="after")
     def _settings_belong_to_the_role(self) -> Self:
         allowed = {
-            "pan": {"role", "empty", "luhn"},
+            "pan": {"role", "empty", "luhn", "pad", "digits", "extract"},
             "keep": {"role", "type", "format", "guard"},
             "text": {"role"},
             "drop": {"role"},
@@ -82,6 +96,14 @@ class Column(Strict):
         if self.format:
             _check_date_format(self.format, self.type.kind)
         return self
+
+
+def _has_group_of_pan(pattern: str) -> bool:
+    try:
+        found = pc.extract_regex(pa.array([], pa.string()), pattern)
+    except (pa.ArrowInvalid, UnicodeError):
+        return False
+    return [field.name for field in found.type] == ["pan"]
 
 
 def _check_date_format(text: str, kind: str) -> None:

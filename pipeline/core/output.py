@@ -79,7 +79,8 @@ def scrubbed(
     all_tokens = pa.array(tokens, pa.string())
     arrays: dict[str, pa.Array] = {}
     for name, digits in checked.pans.items():
-        arrays[f"{name}_token"] = all_tokens.take(gathered.indices[name])
+        minted = all_tokens.take(gathered.indices[name])
+        arrays[f"{name}_token"] = pc.coalesce(checked.passed_on[name], minted)
         arrays[f"{name}_last4"] = last4(digits)
     for name, cells in checked.kept.items():
         hits = dict(text_hits.get(name, {}))

@@ -17,6 +17,7 @@ def checked(**columns: list[str | None]) -> CheckedRows:
     return CheckedRows(
         index=pa.array(range(rows), pa.int64()),
         pans={name: pa.array(cells, pa.string()) for name, cells in columns.items()},
+        passed_on={},
         kept={},
         customer_ids=None,
         known_pans=[],

@@ -57,9 +57,8 @@ def test_each_type_has_its_own_fields_and_its_own_pan_column(block_bytes: int) -
 
 
 def test_a_cell_that_a_type_has_not_is_null_and_no_fault() -> None:
-    (batch,) = read_delimited(
-        io.BytesIO(b"S,4111111111111111,2\nN,hi\nS,4111 1111 1111 1111,x"), typed()
-    )
+    content = b"S,4111111111111111,2\nN,hi\nS,4111 1111 1111 1111,x\n"
+    (batch,) = read_delimited(io.BytesIO(content), typed())
     checked = check_rows(batch.columns, typed())
     assert checked.pans["pan"].to_pylist() == ["4111111111111111", None, "4111111111111111"]
     assert not checked.faults
@@ -199,7 +198,19 @@ def test_the_american_express_sample_is_read_whole(sample_data: Path) -> None:
     pans = re.findall(rb'"(3\d{14,15})"', content)
     assert checked.pans["card_number"].to_pylist() == [pan.decode() for pan in pans]
     cut = content.replace(b'"TXNPRICING"', b'"SUMMARY"', 1).replace(b"\r\n", b"\n")
-    assert len(list(read_delimited(io.BytesIO(cut), layout))[0].columns) == 252
+    assert sum(each.rows for each in read_delimited(io.BytesIO(cut), layout)) == 252
     lost = content.split(b"\r\n")
     with pytest.raises(PermanentError, match="trailer_mismatch"):
         list(read_delimited(io.BytesIO(b"\r\n".join(lost[:5] + lost[6:])), layout))
+
+
+def test_the_example_of_the_documentation_reads_such_a_file() -> None:
+    document = (Path(__file__).parents[2] / "docs" / "layouts.md").read_text("utf-8")
+    example = re.findall(r"```toml\n(.*?)```", document, re.DOTALL)[0]
+    layout = parse_layout(f'name = "x"\n{example}'.encode())
+    content = "Report\nH|1\n# x\nSALE|d|11|2.00\nFEE|d|0.10|22\nREFUND|d|33|-1.00\nT|2|1.00\n"
+    assert read(content.encode(), layout).cells == [
+        ("11", "2.00", None),
+        ("22", None, "0.10"),
+        ("33", "-1.00", None),
+    ]
