@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Context, Decimal
 
@@ -135,7 +135,7 @@ class ControlTotals:
                 segment = segments[bisect_right(borders, number)]
                 segment.rows[each.type_name] += 1
                 segment.unreadable.update((each.type_name, name) for name in sum_columns if name)
-            for at, rows in Counter(places).items():
+            for at, rows in _rows_by_place(places):
                 segments[at].rows[each.type_name] += rows
             for name in sum_columns:
                 if name:
@@ -226,10 +226,22 @@ def _claimed(mark: Mark, number: int) -> Decimal:
     return Decimal(text)
 
 
+def _rows_by_place(places: Sequence[int]) -> Iterable[tuple[int, int]]:
+    if places and places[0] == places[-1]:  # they ascend
+        return ((places[0], len(places)),)
+    return Counter(places).items()
+
+
 def _places(row_numbers: pa.Array, borders: Sequence[int]) -> list[int]:
     """The segment that each row is in."""
-    if not borders:
+    if not borders or not len(row_numbers):
         return [0] * len(row_numbers)
+    first, last = (
+        bisect_right(borders, row_numbers[0].as_py()),
+        bisect_right(borders, row_numbers[-1].as_py()),
+    )
+    if first == last:
+        return [first] * len(row_numbers)
     return [bisect_right(borders, number) for number in row_numbers.to_pylist()]
 
 
@@ -241,7 +253,15 @@ def _add_amounts(
 ) -> None:
     amounts = pc.utf8_trim_whitespace(amounts)
     is_readable = pc.match_substring_regex(amounts, _AMOUNT_PATTERN)
-    readable = pc.if_else(is_readable, amounts, pa.scalar(None, pa.string())).cast(_AMOUNT)
+    if pc.all(is_readable, min_count=0).as_py():
+        readable = amounts.cast(_AMOUNT)
+    else:
+        readable = pc.if_else(is_readable, amounts, pa.scalar(None, pa.string())).cast(_AMOUNT)
+    if places and places[0] == places[-1]:
+        segment = segments[places[0]]
+        segment.sums[where] = pc.sum(readable).as_py() or Decimal(0)
+        segment.unreadable[where] += readable.null_count
+        return
     by_segment = (
         pa.table({"segment": pa.array(places, pa.int32()), "amount": readable})
         .group_by("segment")
