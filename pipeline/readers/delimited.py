@@ -297,7 +297,7 @@ class _DelimitedReader:
         parsed = parse(text, names, wanted, self._dialect, self._quoted)
         table = _trimmed(parsed.table) if self._dialect.trim else parsed.table
         numbers = _row_numbers(runs, parsed)
-        if not parsed.wrong:
+        if parsed.ordinals is None:
             return Details(name, names, table, numbers, ())
         unreadable = numbers.take(pa.array(parsed.wrong, pa.int64())).to_pylist()
         return Details(name, names, table, numbers.take(parsed.ordinals), unreadable)

@@ -22,12 +22,12 @@ from pipeline.readers.line_types import LINE_END
 class Parsed:
     """The wanted columns (`string`) of those records that have a field for each name.
 
-    `ordinals` (`int64`) say which of all records each row is, counted from 0; `wrong` are the
-    ordinals of the others.
+    `ordinals` (`int64`) say which of all records each row is, counted from 0, None if
+    each is; `wrong` are the ordinals of the others.
     """
 
     table: pa.Table = field(repr=False)
-    ordinals: pa.Array
+    ordinals: pa.Array | None
     wrong: Sequence[int]
 
     @property
@@ -52,8 +52,10 @@ def parse(
         table, ragged = _parse_plain(text, names, wanted, dialect)
     else:
         table, ragged = _parse_long_delimiter(text, names, wanted, dialect.delimiter)
+    if not ragged:
+        return Parsed(table, None, ())
     parsed = Parsed(table, _ordinals(table.num_rows, list(ragged)), list(ragged))
-    if not ragged or dialect.short_rows == dialect.long_rows == "reject":
+    if dialect.short_rows == dialect.long_rows == "reject":
         return parsed
     mended = _mended(ragged, len(names), dialect, grammar)
     return _with_mended(parsed, mended, names, wanted, dialect) if mended else parsed
