@@ -385,6 +385,8 @@ class _Line:
         self._tally.rows_read += batch.rows
         self._tally.rows_written += table.num_rows
         self._tally.luhn_failed += checked.luhn_failed
+        for tokens in checked.passed_on.values():
+            self._tally.tokens_passed_on += len(tokens) - tokens.null_count
 
     def _reject(
         self, batch: TextRecordBatch, faults: Sequence[Fault], rejects: RejectsFile

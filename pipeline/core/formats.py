@@ -7,9 +7,11 @@ in `pipeline.readers.registry`.
 from __future__ import annotations
 
 import codecs
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+MAX_EXTRA_LINES = 1000  # before or behind the records
 
 _ESCAPING_CODECS = frozenset({"idna", "punycode", "raw-unicode-escape", "unicode-escape"})
 
@@ -40,14 +42,14 @@ class FormatSettings(Strict):
         """Whether reading can begin at any position of a file, at no more cost than elsewhere."""
         return True
 
+    @property
+    def names_are_in_file(self) -> bool:
+        """Whether the file itself names its columns."""
+        return not self.fields
+
     def lacks(self, column: str) -> bool:
         """Whether, as far as the settings tell, no file has a column of this name."""
         return bool(self.fields) and column not in self.fields
-
-    @property
-    def has_numbers(self) -> bool:
-        """Whether a cell can be a number rather than text, which takes leading zeros away."""
-        return False
 
     def of_records(self, columns: tuple[str, ...]) -> Delimited:
         """How the records of rejects files are written, each alone: those of a file of columns."""
@@ -55,7 +57,13 @@ class FormatSettings(Strict):
 
 
 class Delimited(FormatSettings):
-    """Delimited text: how bytes become records and fields."""
+    """Delimited text: how bytes become records and fields.
+
+    What comes before the records: `preamble_lines` counts lines, `preamble_until` is how the first
+    line behind them begins. Lines that begin with one of `comments` are no records wherever they
+    stand, nor are the last `footer_lines`. `trim` takes spaces around cells away. `short_rows` and
+    `long_rows` say what becomes of records with too few or too many fields.
+    """
 
     type: Literal["delimited"] = "delimited"
     delimiter: str = Field(default=",", min_length=1, max_length=8)
@@ -64,6 +72,13 @@ class Delimited(FormatSettings):
     header: bool = True
     encoding: str = "utf-8"
     embedded_newlines: bool = False
+    preamble_lines: int = Field(default=0, ge=0, le=MAX_EXTRA_LINES)
+    preamble_until: str = ""
+    comments: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    footer_lines: int = Field(default=0, ge=0, le=MAX_EXTRA_LINES)
+    trim: bool = False
+    short_rows: Literal["reject", "pad"] = "reject"
+    long_rows: Literal["reject", "cut_empty", "cut"] = "reject"
 
     @field_validator("quote", "escape")
     @classmethod
@@ -92,8 +107,6 @@ class Delimited(FormatSettings):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if not self.header and not self.fields:
-            raise ValueError("fields must name the columns when header = false")
         if self.header and self.fields:
             raise ValueError("fields can only be set when header = false")
         if len(set(self.fields)) < len(self.fields):
@@ -104,6 +117,12 @@ class Delimited(FormatSettings):
             raise ValueError("escape must differ from quote and delimiter")
         if self.embedded_newlines and not self.quote:
             raise ValueError("embedded_newlines needs a quote character")
+        if self.embedded_newlines and (self.comments or self.footer_lines):
+            raise ValueError("comments and footer_lines need embedded_newlines = false")
+        if self.preamble_lines and self.preamble_until:
+            raise ValueError("preamble_lines and preamble_until exclude each other")
+        if any(set(text) & {"\r", "\n"} for text in (self.preamble_until, *self.comments)):
+            raise ValueError("preamble_until and comments are beginnings of lines, without ends")
         if (self.quote or self.escape) and not self.has_plain_delimiter:
             raise ValueError(
                 "a delimiter that is not one ASCII character needs quote = '' and no escape"
@@ -125,10 +144,16 @@ class Delimited(FormatSettings):
         """Unless line ends may stand inside of quotes."""
         return not self.embedded_newlines
 
+    @property
+    def names_are_in_file(self) -> bool:
+        """Unless it has no header line."""
+        return self.header
+
     def of_records(self, columns: tuple[str, ...]) -> Delimited:
-        """As they stood in the file, in UTF-8."""
+        """As they stood in the file, in UTF-8, without what was around them."""
         dialect = {"header": False, "fields": columns, "encoding": "utf-8"}
-        return self.model_copy(update=dialect)
+        bare = {"preamble_lines": 0, "preamble_until": "", "comments": (), "footer_lines": 0}
+        return self.model_copy(update=dialect | bare)
 
 
 def as_delimited(settings: FormatSettings) -> Delimited:

@@ -10,11 +10,14 @@ import re
 import tomllib
 from typing import Annotated, Any, Literal, Self
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import (
     BaseModel,
     BeforeValidator,
     Field,
     ValidationError,
+    field_validator,
     model_validator,
 )
 from pydantic_core import ErrorDetails
@@ -23,6 +26,7 @@ from pipeline.core.formats import Delimited, Strict
 from pipeline.core.guard import could_hold_pan
 from pipeline.core.known_formats import FORMATS, Format
 from pipeline.core.pans import MAX_PAN_DIGITS, MIN_PAN_DIGITS
+from pipeline.core.record_types import Records, RecordType, TrailerTotals
 from pipeline.core.sensitive import is_sensitive_name
 from pipeline.errors import LayoutError
 
@@ -72,12 +76,21 @@ class Column(Strict):
     guard: Literal["full", "exact"] = "full"
     empty: Literal["reject", "keep"] = "reject"
     luhn: Literal["count", "require"] = "count"
+    pad: Literal["", "0"] = ""
     digits: int | None = Field(default=None, ge=MIN_PAN_DIGITS, le=MAX_PAN_DIGITS)
+    extract: str = Field(default="", max_length=500)
+
+    @field_validator("extract")
+    @classmethod
+    def _is_an_expression_with_a_pan(cls, text: str) -> str:
+        if text and not _has_group_of_pan(text):
+            raise ValueError("must be a regular expression (RE2) with one group, (?P<pan>...)")
+        return text
 
     @model_validator(mode="after")
     def _settings_belong_to_the_role(self) -> Self:
         allowed = {
-            "pan": {"role", "empty", "luhn", "digits"},
+            "pan": {"role", "empty", "luhn", "pad", "digits", "extract"},
             "keep": {"role", "type", "format", "guard"},
             "text": {"role"},
             "drop": {"role"},
@@ -90,6 +103,14 @@ class Column(Strict):
         return self
 
 
+def _has_group_of_pan(pattern: str) -> bool:
+    try:
+        found = pc.extract_regex(pa.array([], pa.string()), pattern)
+    except (pa.ArrowInvalid, UnicodeError):
+        return False
+    return [field.name for field in found.type] == ["pan"]
+
+
 def _check_date_format(text: str, kind: str) -> None:
     if kind not in ("date", "timestamp"):
         raise ValueError("format belongs to the types date and timestamp")
@@ -100,46 +121,6 @@ def _check_date_format(text: str, kind: str) -> None:
     has_day = "j" in directives or ("d" in directives and directives & {"m", "b", "B"})
     if not (has_day and directives & {"Y", "y"}):
         raise ValueError("format needs a year, a month and a day")
-
-
-class TrailerTotals(Strict):
-    """Where a trailer record states its control totals; fields count from 1."""
-
-    count_field: int | None = Field(default=None, ge=1)
-    sum_field: int | None = Field(default=None, ge=1)
-    sum_column: str | None = Field(default=None, min_length=1)
-
-    @model_validator(mode="after")
-    def _sum_has_its_column(self) -> Self:
-        if (self.sum_field is None) != (self.sum_column is None):
-            raise ValueError("sum_field and sum_column belong together")
-        if self.count_field is None and self.sum_field is None:
-            raise ValueError("needs count_field or sum_field")
-        return self
-
-
-class Records(Strict):
-    """Record types of a file, told apart by how a line begins."""
-
-    header: str = ""
-    detail: str = ""
-    trailer: str = ""
-    trailer_totals: TrailerTotals | None = None
-
-    @model_validator(mode="after")
-    def _prefixes_differ(self) -> Self:
-        prefixes = [text for text in (self.header, self.detail, self.trailer) if text]
-        if not prefixes:
-            raise ValueError("needs header, detail or trailer")
-        if any(set(text) & {"\r", "\n"} for text in prefixes):
-            raise ValueError("no prefix may hold a line end")
-        if any(a != b and a.startswith(b) for a in prefixes for b in prefixes):
-            raise ValueError("no prefix may begin with another one")
-        if len(set(prefixes)) < len(prefixes):
-            raise ValueError("header, detail and trailer must differ")
-        if self.trailer_totals and not self.trailer:
-            raise ValueError("trailer_totals needs a trailer prefix")
-        return self
 
 
 class Options(Strict):
@@ -181,18 +162,11 @@ class Layout(Strict):
                     f"columns.{name}: sensitive authentication data may only be dropped "
                     "(PCI DSS 3.3.1)"
                 )
-        if self.records and not self.format.has_lines:
-            raise ValueError("records: can only be told apart where each record is a line")
-        self._refuse_digits_of_text()
+        self._refuse_unfit_records()
         self._refuse_unfit_customer_id()
         self._refuse_columns_that_the_file_has_not()
         self._refuse_colliding_outputs()
         return self
-
-    def _refuse_digits_of_text(self) -> None:
-        for name, column in self.columns.items():
-            if column.digits is not None and not self.format.has_numbers:
-                raise ValueError(f"columns.{name}: digits belongs to formats that hold numbers")
 
     def _refuse_unfit_customer_id(self) -> None:
         """It is stored in clear: neither a PAN nor sensitive authentication data will do."""
@@ -200,10 +174,27 @@ class Layout(Strict):
         if name is not None and (name in self.pan_columns or is_sensitive_name(name)):
             raise ValueError("options.customer_id: cannot be a column of PANs or sensitive data")
 
+    def _refuse_unfit_records(self) -> None:
+        if self.records is None:
+            return
+        if not self.format.has_lines:
+            raise ValueError("records: can only be told apart where each record is a line")
+        if self.records.fields and (self.format.fields or self.format.names_are_in_file):
+            raise ValueError(
+                "records: types with fields of their own need format.header = false, "
+                "and no format.fields"
+            )
+        for name, totals in self.records.totals.items():
+            if totals.sum_column in self.pan_columns:
+                raise ValueError(f"records.types.{name}.totals: a sum of PANs may be a PAN")
+
     def _refuse_columns_that_the_file_has_not(self) -> None:
+        record_fields = self.records.fields if self.records else ()
+        if not self.stated_fields and not self.format.names_are_in_file:
+            raise ValueError("format: fields must name the columns when header = false")
         places = {f"columns.{name}": name for name in self.columns} | self._columns_of_settings
         for place, name in places.items():
-            if self.format.lacks(name):
+            if self.format.lacks(name) or (record_fields and name not in record_fields):
                 raise ValueError(f"{place}: is not among format.fields")
 
     def _refuse_colliding_outputs(self) -> None:
@@ -219,6 +210,11 @@ class Layout(Strict):
         return tuple(name for name, column in self.columns.items() if column.role == "pan")
 
     @property
+    def stated_fields(self) -> tuple[str, ...]:
+        """The names of all columns that a file has; empty if the file itself names them."""
+        return tuple(self.format.fields) or (self.records.fields if self.records else ())
+
+    @property
     def named_columns(self) -> tuple[str, ...]:
         """Every column that a file must have for this layout to fit it."""
         return tuple(dict.fromkeys([*self.columns, *self._columns_of_settings.values()]))
@@ -226,10 +222,10 @@ class Layout(Strict):
     @property
     def _columns_of_settings(self) -> dict[str, str]:
         """The columns that other settings name, by the place of the setting."""
-        totals = self.records.trailer_totals if self.records else None
-        named = {
-            "options.customer_id": self.options.customer_id,
-            "records.trailer_totals.sum_column": totals.sum_column if totals else None,
+        totals = self.records.totals if self.records else {}
+        named = {"options.customer_id": self.options.customer_id} | {
+            f"records.types.{name}.totals.sum_column": each.sum_column
+            for name, each in totals.items()
         }
         return {place: name for place, name in named.items() if name is not None}
 
@@ -286,11 +282,12 @@ def _suggestion(loc: tuple[int | str, ...], format_model: type[BaseModel]) -> st
         "": Layout,
         "format": format_model,
         "records": Records,
-        "trailer_totals": TrailerTotals,
+        "totals": TrailerTotals,
         "options": Options,
         "decryption": Decryption,
     }
     parent = str(loc[-2]) if len(loc) > 1 else ""
-    model: Any = models.get(parent, Column)
+    by_name = RecordType if loc[0] == "records" else Column
+    model: Any = models.get(parent, by_name)
     close = difflib.get_close_matches(str(loc[-1]), model.model_fields, n=1)
     return f"; did you mean {close[0]}?" if close else ""

@@ -82,7 +82,8 @@ def scrubbed(
 
     arrays: dict[str, pa.Array] = {}
     for name, digits in checked.pans.items():
-        arrays[f"{name}_token"] = tokens.take(gathered.indices[name])
+        minted = tokens.take(gathered.indices[name])
+        arrays[f"{name}_token"] = pc.coalesce(checked.passed_on[name], minted)
         arrays[f"{name}_last4"] = last4(digits)
     for name, cells in checked.kept.items():
         hits = dict(text_hits.get(name, {}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import Literal
@@ -14,10 +15,16 @@ MIN_PAN_DIGITS = 12  # Maestro; ISO/IEC 7812-1 allows fewer, no card scheme issu
 MAX_PAN_DIGITS = 19  # ISO/IEC 7812-1
 LAST4_DIGITS = 4  # PCI DSS v4.0.1, 3.4.1 allows more; the output never needs them
 
-# Spaces, dashes and apostrophes of any script, and zero-width characters.
-_SEPARATORS = r"[\s\x{00a0}\x{2000}-\x{200d}\x{202f}\x{205f}\x{2060}\x{3000}\x{feff}" + (
-    r"\-\x{2010}-\x{2015}\x{2212}'`\x{00b4}\x{2018}\x{2019}\x{02bc}]+"
+# Spaces, dashes, apostrophes and quotation marks of any script, and characters without a width.
+_SEPARATORS = r"[\s\p{Cf}\x{00a0}\x{2000}-\x{200d}\x{202f}\x{205f}\x{2060}\x{3000}\x{feff}" + (
+    r"\-\x{2010}-\x{2015}\x{2212}'`\x{00b4}\x{2018}\x{2019}\x{02bc}\"\x{201c}-\x{201e}]+"
 )
+_FILLER = re.compile(r"([0-9]{12,19})[fF]+")  # EMV Book 3, tag 5A: padded with hexadecimal F
+_FORMULA = re.compile(r"=([0-9]{12,19})")  # a spreadsheet's ="4111…", less its quotation marks
+_DECIMAL_POINT = re.compile(r"[0-9]{12,}[.,][0-9]{1,2}")
+_TRACK = re.compile(r"[%;]?[bB]?[0-9]{12,19}[=^dD].*", re.DOTALL)
+_WITHIN = re.compile(r"(?<![0-9])[0-9]{12,19}(?![0-9])")
+_TOKEN = r"^\s*tok_[a-z2-7]{26}\s*$"  # DESIGN: 128 random bits in base32
 _SCIENTIFIC = re.compile(r"\d+(?:[.,]\d*)?[eE]\+?\d+")
 _MASKED = re.compile(r"[0-9.]*[*xX#•][0-9*xX#•.]*")
 
@@ -25,6 +32,11 @@ Reason = Literal[
     "pan_empty",
     "pan_masked",
     "pan_scientific_notation",
+    "pan_decimal_point",
+    "pan_track_data",
+    "pan_within_text",
+    "pan_no_match",
+    "pan_wrong_length",
     "pan_not_digits",
     "pan_too_short",
     "pan_too_long",
@@ -71,27 +83,92 @@ class NormalisedPans:
     """A PAN column after normalisation, row by row.
 
     `digits` (Arrow `string`): the PAN, null where there is none. `reasons` (`string`): why the row
-    is rejected, null where it is not. Both are null for an empty cell that the layout keeps.
+    is rejected, null where it is not. `tokens` (`string`): a token that stood there instead of a
+    PAN. All are null for an empty cell that the layout keeps.
     """
 
     digits: pa.Array = field(repr=False)
     reasons: pa.Array
+    tokens: pa.Array
 
 
-def normalise(column: pa.Array, *, keep_empty: bool = False) -> NormalisedPans:
-    """Takes spaces, dashes and apostrophes away; what is then not 12 to 19 digits gets a reason.
+def normalise(
+    column: pa.Array,
+    *,
+    keep_empty: bool = False,
+    pad: str = "",
+    digits: int | None = None,
+    extract: str = "",
+) -> NormalisedPans:
+    """Takes spaces, dashes, apostrophes and the like away; what is no PAN then gets a reason.
 
     `column` is Arrow `string`. Nothing is repaired by guessing: digits that scientific notation or
-    masking took are gone.
+    masking took are gone. What only the sender can know is said by the layout: `pad = "0"` takes
+    leading zeros away, `digits` restores those that got lost, `extract` is a regular expression
+    (RE2) whose group `pan` is the PAN.
     """
-    plain = _is_pan(column)
-    if pc.all(plain, min_count=0).as_py():
-        return NormalisedPans(column, pa.nulls(len(column), pa.string()))
-    stripped = pc.replace_substring_regex(column, _SEPARATORS, "")
+    none = pa.nulls(len(column), pa.string())
+    has_rules = bool(pad or digits or extract)
+    if not has_rules and pc.all(_is_pan(column), min_count=0).as_py():
+        return NormalisedPans(column, none, none)
+    is_token = pc.fill_null(pc.match_substring_regex(column, _TOKEN), False)
+    missing = pa.scalar(None, pa.string())
+    tokens = pc.if_else(is_token, pc.utf8_trim_whitespace(column), missing)
+    column = pc.if_else(is_token, missing, column)
+    stripped = _extracted(column, extract) if extract else column
+    stripped = pc.replace_substring_regex(stripped, _SEPARATORS, "")
+    stripped = _respelled(stripped)
+    stripped = _padded(stripped, pad, digits)
     good = _is_pan(stripped)
+    has_wrong_length = None
+    if digits:
+        has_wrong_length = pc.and_(good, pc.not_equal(pc.binary_length(stripped), digits))
+        good = pc.and_(good, pc.invert(has_wrong_length))
     empty = pc.equal(stripped, "")
     reasons = _reasons(stripped, good, empty, keep_empty=keep_empty)
-    return NormalisedPans(pc.if_else(good, stripped, pa.scalar(None, pa.string())), reasons)
+    if has_wrong_length is not None:
+        reasons = pc.if_else(
+            pc.fill_null(has_wrong_length, False), pa.scalar("pan_wrong_length"), reasons
+        )
+    if extract:
+        is_unmatched = pc.and_(pc.is_valid(column), pc.is_null(stripped))
+        reasons = pc.if_else(is_unmatched, pa.scalar("pan_no_match"), reasons)
+    return NormalisedPans(pc.if_else(good, stripped, missing), reasons, tokens)
+
+
+def _extracted(column: pa.Array, pattern: str) -> pa.Array:
+    """What the group `pan` holds, null where the pattern does not match; empty cells stay."""
+    found = pc.extract_regex(column, pattern).field("pan")
+    matched = pc.match_substring_regex(column, pattern)
+    extracted = pc.if_else(matched, found, pa.scalar(None, pa.string()))
+    is_empty = pc.equal(pc.utf8_trim_whitespace(column), "")
+    return pc.if_else(is_empty, column, extracted)
+
+
+def _respelled(stripped: pa.Array) -> pa.Array:
+    """The cells that are no PAN yet, in plain digits if they can be read without guessing."""
+    others = pc.fill_null(pc.invert(_is_pan(stripped)), False)
+    if not pc.any(others).as_py():
+        return stripped
+    cells = [_plain(cell) for cell in stripped.filter(others).to_pylist()]
+    return pc.replace_with_mask(stripped, others, pa.array(cells, pa.string()))
+
+
+def _plain(cell: str) -> str:
+    """Digits of any script as 0 to 9, without filler, and without a spreadsheet's formula."""
+    if not cell.isascii():
+        cell = "".join(str(unicodedata.decimal(each, each)) for each in cell)
+    match = _FILLER.fullmatch(cell) or _FORMULA.fullmatch(cell)
+    return match[1] if match else cell
+
+
+def _padded(cells: pa.Array, pad: str, digits: int | None) -> pa.Array:
+    is_number = pc.and_(pc.ascii_is_decimal(cells), pc.greater(pc.binary_length(cells), 0))
+    if pad:
+        cells = pc.if_else(is_number, pc.utf8_ltrim(cells, pad), cells)
+    if digits:
+        cells = pc.if_else(is_number, pc.utf8_lpad(cells, digits, "0"), cells)
+    return cells
 
 
 def _is_pan(column: pa.Array) -> pa.Array:
@@ -120,7 +197,11 @@ def _reason(cell: str) -> Reason:
         return "pan_scientific_notation"
     if _MASKED.fullmatch(cell):
         return "pan_masked"
-    return "pan_not_digits"
+    if _DECIMAL_POINT.fullmatch(cell):
+        return "pan_decimal_point"
+    if _TRACK.fullmatch(cell):
+        return "pan_track_data"
+    return "pan_within_text" if len(_WITHIN.findall(cell)) == 1 else "pan_not_digits"
 
 
 _DIGIT_VALUE = bytes(value - 48 if 48 <= value < 58 else 0 for value in range(256))

@@ -25,6 +25,7 @@ class Tally:
     luhn_failed: int = 0
     tokens_new: int = 0
     tokens_reused: int = 0
+    tokens_passed_on: int = 0
     items_written: int = 0
     items_looked_up: int = 0
     guard_cells_scanned: int = 0
@@ -68,6 +69,7 @@ _COUNTS = (
     "rows_written",
     "luhn_failed",
     "tokens_new",
+    "tokens_passed_on",
     "items_written",
     "items_looked_up",
     "guard_cells_scanned",
@@ -142,6 +144,7 @@ def _receipt(facts: JobFacts, tally: Tally, reason: str | None, detail: str) -> 
         "pans_distinct": 0,
         "tokens_new": tally.tokens_new,
         "tokens_reused": tally.tokens_reused,
+        "tokens_passed_on": tally.tokens_passed_on,
         "columns": {name: list(columns) for name, columns in tally.columns.items()},
         "guard": {"cells_scanned": tally.guard_cells_scanned, "hits": tally.guard_hits},
         "outputs": [],

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from pipeline.core.guard import KnownPans, find_in_column
 from pipeline.core.layouts import Column, Layout
-from pipeline.core.pans import luhn_failures, normalise
+from pipeline.core.pans import NormalisedPans, luhn_failures, normalise
 from pipeline.core.scrub import cast_column
 
 MAX_CUSTOMER_ID_BYTES = 256  # it stands in every vault row, which is to stay below 1 KB
@@ -33,12 +33,13 @@ class CheckedRows:
     columns by name. `encoded`: the PAN columns behind one another, each PAN once in its dictionary
     (`dictionary<int32, string>`). `customer_ids`: `string`, where the layout names such a column.
     `known_pans`: every PAN of the record batch (`string`), those of rows that were left out
-    included. `faults`: one for each row that was left out. `index` (`int64`): where in the batch
-    each row stood.
+    included. `passed_on`: by PAN column, the tokens that stood there instead of PANs. `faults`: one
+    for each row that was left out. `index` (`int64`): where in the batch each row stood.
     """
 
     index: pa.Array
     pans: Mapping[str, pa.Array] = field(repr=False)
+    passed_on: Mapping[str, pa.Array]
     kept: Mapping[str, pa.Array] = field(repr=False)
     encoded: pa.DictionaryArray = field(repr=False)
     customer_ids: pa.Array | None = field(repr=False)
@@ -55,13 +56,15 @@ def check_rows(columns: pa.RecordBatch, layout: Layout) -> CheckedRows:
     """Normalises the PAN columns, casts the kept ones, and leaves out the rows where that fails."""
     faults = _Faults(columns.num_rows)
     pans: dict[str, pa.Array] = {}
+    passed_on: dict[str, pa.Array] = {}
     kept: dict[str, pa.Array] = {}
     for name in columns.schema.names:
         column = layout.columns.get(name)
         if column is None or column.role == "drop":
             continue
         if column.role == "pan":
-            pans[name] = _pan_column(columns.column(name), name, column, faults)
+            normalised = _pan_column(columns.column(name), name, column, faults)
+            pans[name], passed_on[name] = normalised.digits, normalised.tokens
         else:
             kept[name] = _kept_column(columns.column(name), name, column, layout, faults)
     encoded = _encoded(pans)
@@ -69,6 +72,7 @@ def check_rows(columns: pa.RecordBatch, layout: Layout) -> CheckedRows:
     everything = CheckedRows(
         index=pa.arange(0, columns.num_rows),
         pans=pans,
+        passed_on=passed_on,
         kept=kept,
         encoded=encoded,
         customer_ids=customer_ids,
@@ -86,6 +90,7 @@ def _without(checked: CheckedRows, good: pa.Array) -> CheckedRows:
         checked,
         index=checked.index.filter(good),
         pans=pans,
+        passed_on={name: array.filter(good) for name, array in checked.passed_on.items()},
         kept={name: array.filter(good) for name, array in checked.kept.items()},
         encoded=_encoded(pans),
         customer_ids=None if ids is None else ids.filter(good),
@@ -115,14 +120,20 @@ class _Faults:
         return tuple(self._by_index[index] for index in sorted(self._by_index))
 
 
-def _pan_column(cells: pa.Array, name: str, column: Column, faults: _Faults) -> pa.Array:
-    normalised = normalise(cells, keep_empty=column.empty == "keep")
+def _pan_column(cells: pa.Array, name: str, column: Column, faults: _Faults) -> NormalisedPans:
+    normalised = normalise(
+        cells,
+        keep_empty=column.empty == "keep",
+        pad=column.pad,
+        digits=column.digits,
+        extract=column.extract,
+    )
     bad = pc.indices_nonzero(pc.is_valid(normalised.reasons))
     faults.add(bad.to_pylist(), normalised.reasons.take(bad).to_pylist(), name)
     if column.luhn == "require":
         failed = pc.indices_nonzero(luhn_failed_cells(normalised.digits))
         faults.add(failed.to_pylist(), ["pan_luhn"] * len(failed), name)
-    return normalised.digits
+    return normalised
 
 
 def luhn_failed_cells(digits: pa.Array) -> pa.Array:

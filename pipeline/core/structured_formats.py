@@ -12,11 +12,6 @@ from pipeline.core.formats import Delimited, FormatSettings
 class Structured(FormatSettings):
     """A format whose records are no lines of text: values with names, perhaps with types."""
 
-    @property
-    def has_numbers(self) -> bool:
-        """True."""
-        return True
-
     def of_records(self, columns: tuple[str, ...]) -> Delimited:
         """Comma-separated, as all fields of such a record are rendered."""
         dialect = super().of_records(columns)

@@ -87,6 +87,7 @@ class Utf8Stream:
 
     def go_to(self, offset_bytes: int) -> None:
         """Goes on at that offset of the text; what is not UTF-8 is read up to there."""
+        self._ahead = b""
         if self._decoder is None:
             if self._is_at_start:
                 self.read(1)
@@ -97,6 +98,10 @@ class Utf8Stream:
         while offset_bytes and (text := self.read(min(offset_bytes, BLOCK_BYTES))):
             self._ahead = text[offset_bytes:]
             offset_bytes = max(offset_bytes - len(text), 0)
+
+    def unread(self, text: bytes) -> None:
+        """Puts back what was read last, to be read again."""
+        self._ahead = text
 
     def read(self, size: int = -1, /) -> bytes:
         """The next bytes, as UTF-8; empty only at the end."""

@@ -110,7 +110,10 @@ def _malformed(line_number: int, why: str) -> PermanentError:
 
 def _without_header(layout: Layout, columns: tuple[str, ...]) -> Layout:
     """The layout of records that stand alone, as rejects files hold them."""
-    return layout.model_copy(update={"records": None, "format": layout.format.of_records(columns)})
+    records = layout.records.of_repairs() if layout.records else None
+    names = () if records and records.fields else tuple(columns)
+    stripped = {"records": records, "format": layout.format.of_records(names)}
+    return layout.model_copy(update=stripped)
 
 
 @dataclass(frozen=True, slots=True)

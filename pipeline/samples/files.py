@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pipeline.samples.acquirer import write_acquirer_file
+from pipeline.samples.amex import write_amex_grrcn
 from pipeline.samples.fixed_width import write_grrcn, write_nacha
 from pipeline.samples.mainframe import write_mainframe_file
 from pipeline.samples.mastercard import write_ipm
@@ -33,6 +34,7 @@ SAMPLE_FILES: dict[str, Callable[[BinaryIO], None]] = {
     "acquirer_pipe_wrong_trailer.txt": partial(
         write_acquirer_file, rows=500, cards=150, seed=SAMPLE_SEED, trailer="wrong_sum"
     ),
+    "amex_grrcn.csv": partial(write_amex_grrcn, transactions=120, cards=30, seed=SAMPLE_SEED),
     "every_reject.csv": write_every_reject,
     "unnamed_columns.csv": partial(write_unnamed_columns, rows=80, cards=30, seed=SAMPLE_SEED),
     "acme_unknown.csv": partial(write_acme, rows=120, cards=40, seed=SAMPLE_SEED),

@@ -148,7 +148,8 @@ def refused_files(stage: Stage) -> None:
 
 @path("control totals", "trailer_mismatch")
 def control_totals(stage: Stage) -> None:
-    records = '[records]\ntrailer = "T"\n[records.trailer_totals]\nsum_field = 2\n'
+    records = '[records.types.d]\n[records.types.t]\nmatch = "T"\nrole = "trailer"\n'
+    records += "[records.types.t.totals]\nsum_field = 2\n"
     document = LAYOUT.format(name="totals", options="") + records + 'sum_column = "amount"\n'
     stage.put_layout("totals", document)
     rows = [f"{VALID},{canary},," for canary in CANARIES]

@@ -48,6 +48,18 @@ def a_layout(
     )
 
 
+def line_types(
+    *, header: str = "", detail: str = "", trailer: str = "", totals: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Records of a header, details and a trailer, told apart by how they begin."""
+    types: dict[str, Any] = {"detail": {"match": detail} if detail else {}}
+    if header:
+        types["header"] = {"match": header, "role": "skip"}
+    if trailer:
+        types["trailer"] = {"match": trailer, "role": "trailer", "totals": totals}
+    return {"types": types}
+
+
 def headerless(*columns: str, **settings: Any) -> Layout:
     """A layout of a file without a header, whose columns are these and no others."""
     return a_layout(*columns, header=False, fields=columns, **settings)
@@ -70,7 +82,7 @@ def read(content: bytes, layout: Layout, block_bytes: int = 1 << 16) -> Reading:
         assert numbers == sorted(numbers)
         assert faults == sorted(faults)
         assert all(column.type == pa.string() for column in batch.columns.columns)
-        assert all(column.null_count == 0 for column in batch.columns.columns)
+        assert all(column.null_count == 0 for column in batch.columns.columns) or layout.records
         batch.columns.validate(full=True)
         cells = [column.to_pylist() for column in batch.columns.columns]
         rows |= dict(zip(numbers, zip(*cells, strict=True), strict=True))

@@ -192,10 +192,14 @@ RECORDS = """
 header = false
 fields = ["kind", "card", "note"]
 delimiter = "|"
-[records]
-header = "H"
-trailer = "T"
-[records.trailer_totals]
+[records.types.header]
+match = "H"
+role = "skip"
+[records.types.payment]
+[records.types.trailer]
+match = "T"
+role = "trailer"
+[records.types.trailer.totals]
 count_field = 2
 sum_field = 3
 sum_column = "note"

@@ -9,21 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import PermanentError
-from tests.unit.reading import Reading, headerless, read
+from tests.unit.reading import Reading, headerless, line_types, read
 
-COUNT = {"count_field": 2}
-SUM = {"sum_field": 3, "sum_column": "amount"}
+COUNT: dict[str, object] = {"count_field": 2}
+SUM: dict[str, object] = {"sum_field": 3, "sum_column": "amount"}
 
 
 def read_lines(
     *lines: str, totals: dict[str, object] | None = None, quote: str = '"', block_bytes: int = 4096
 ) -> Reading:
-    records = {
-        "header": "H|",
-        "detail": "D|",
-        "trailer": "T|",
-        "trailer_totals": totals or COUNT | SUM,
-    }
+    records = line_types(header="H|", detail="D|", trailer="T|", totals=totals or COUNT | SUM)
     layout = headerless("kind", "pan", "amount", delimiter="|", quote=quote, records=records)
     return read("\n".join(lines).encode(), layout, block_bytes)
 
@@ -93,7 +88,7 @@ def test_blank_lines_after_the_trailer_are_nothing() -> None:
 
 
 def test_blank_lines_after_the_trailer_are_nothing_without_a_detail_prefix_either() -> None:
-    records = {"trailer": "T|", "trailer_totals": COUNT}
+    records = line_types(trailer="T|", totals=COUNT)
     layout = headerless("kind", "pan", "amount", delimiter="|", records=records)
     assert len(read(b"D|1|1.00\nT|1|\n\n\r\n", layout).rows) == 1
 
@@ -133,7 +128,7 @@ def test_a_line_of_no_known_type_does_not_count() -> None:
 
 
 def test_a_row_with_undecodable_bytes_counts() -> None:
-    records = {"detail": "D|", "trailer": "T|", "trailer_totals": COUNT | SUM}
+    records = line_types(detail="D|", trailer="T|", totals=COUNT | SUM)
     layout = headerless("kind", "pan", "amount", delimiter="|", records=records)
     reading = read(b"D|1|1.00\nD|\xff|2.00\nT|2|3.00\n", layout)
     assert reading.malformed == {2: "invalid_encoding"}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.core.layouts import Layout
 from pipeline.errors import PermanentError
-from tests.unit.reading import Reading, a_layout, headerless, read
+from tests.unit.reading import Reading, a_layout, headerless, line_types, read
 
 # All of Unicode but halves of characters and the noncharacter that stands for undecodable bytes.
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\U0010ffff"))
@@ -35,12 +35,8 @@ HOSTILE = st.binary(max_size=80) | st.lists(
     max_size=60,
 ).map(b"".join)
 
-RECORDS = {
-    "header": "H|",
-    "detail": "D|",
-    "trailer": "T|",
-    "trailer_totals": {"count_field": 2, "sum_field": 3, "sum_column": "c"},
-}
+TOTALS = {"count_field": 2, "sum_field": 3, "sum_column": "c"}
+MARKS = {"header": "H|", "detail": "D|", "trailer": "T|"}
 LAYOUTS: dict[str, Layout] = {
     "commas": a_layout("1"),
     "no header": headerless("a", "b"),
@@ -62,11 +58,37 @@ LAYOUTS: dict[str, Layout] = {
     "utf-7": headerless("a", "b", encoding="utf-7"),
     "shift_jis": headerless("a", "b", encoding="shift_jis", embedded_newlines=True),
     "undefined": headerless("a", "b", encoding="undefined"),
-    "record types": headerless("a", "b", "c", delimiter="|", records=RECORDS),
-    "record types, no detail mark": headerless(
-        "a", "b", "c", delimiter="|", quote="", records=RECORDS | {"detail": ""}
+    "record types": headerless(
+        "a", "b", "c", delimiter="|", records=line_types(**MARKS, totals=TOTALS)
     ),
-    "record types and names": a_layout("1", delimiter="|", records={"header": "H|"}),
+    "record types, no detail mark": headerless(
+        "a",
+        "b",
+        "c",
+        delimiter="|",
+        quote="",
+        records=line_types(header="H|", trailer="T|", totals=TOTALS),
+    ),
+    "record types and names": a_layout("1", delimiter="|", records=line_types(header="H|")),
+    "several types": a_layout(
+        "x",
+        roles={"y": "keep", "z": "text"},
+        header=False,
+        records={
+            "field": 1,
+            "types": {
+                "one": {"match": ["a", "D"], "fields": ["t", "x"]},
+                "two": {"match": "1", "fields": ["t", "y", "x"]},
+                "rest": {"fields": ["z"]},
+            },
+        },
+    ),
+    "comments": headerless("a", "b", comments=["#", "H|", '"']),
+    "footers": headerless("a", "b", footer_lines=2),
+    "preamble": a_layout("1", preamble_lines=1),
+    "preamble up to a line": a_layout("1", preamble_until="1"),
+    "ragged": headerless("a", "b", short_rows="pad", long_rows="cut"),
+    "ragged, trimmed": headerless("a", "b", "c", long_rows="cut_empty", trim=True),
     "sensitive": a_layout("a", header=False, fields=["a", "cvv", "b"], escape="\\"),
 }
 

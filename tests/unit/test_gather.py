@@ -18,6 +18,7 @@ def checked(**columns: list[str | None]) -> CheckedRows:
     return CheckedRows(
         index=pa.array(range(rows), pa.int64()),
         pans=pans,
+        passed_on={},
         encoded=pa.concat_arrays(list(pans.values())).dictionary_encode(),
         kept={},
         customer_ids=None,

@@ -197,7 +197,7 @@ LAYOUTS = [
     layout(NOTE, role='[format]\nheader = false\nfields = ["card", "note"]'),
     layout(NOTE, role='[format]\nencoding = "utf-16"'),
     layout(NOTE, role='[format]\nencoding = "cp037"'),
-    layout(NOTE, role='[records]\nheader = "H"\ntrailer = "T"'),
+    layout(NOTE, role='[records.types]\nd = {}\nh = {match = ["H", "T"], role = "skip"}'),
 ]
 PANS = synthetic_pans(3, seed=5)
 FRAGMENTS = [

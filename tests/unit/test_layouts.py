@@ -28,12 +28,31 @@ header = false
 fields = ["kind", "card", "backup", "amount", "on", "at", "n", "ok", "note", "code", "who"]
 encoding = "cp1252"
 null_values = ["", "NULL"]
+preamble_until = "begin"
+comments = ["#"]
+footer_lines = 1
+trim = true
+short_rows = "pad"
+long_rows = "cut_empty"
 
 [records]
-header = "H"
-detail = "D"
-trailer = "T"
-[records.trailer_totals]
+field = 1
+[records.types.header]
+match = "H"
+role = "skip"
+[records.types.batch]
+match = ["B", "BATCH"]
+role = "section_header"
+[records.types.payment]
+match = "D"
+[records.types.batch_end]
+match = "E"
+role = "section_trailer"
+totals = {count_field = 2, of = ["payment", "batch_end"]}
+[records.types.trailer]
+match = "T"
+role = "trailer"
+[records.types.trailer.totals]
 count_field = 2
 sum_field = 3
 sum_column = "amount"
@@ -69,6 +88,14 @@ def with_settings(text: str, table: str = "format") -> str:
     return f"{LEAST}[{table}]\n{text}\n"
 
 
+def with_types(types: str) -> str:
+    return f"{LEAST}[records.types]\n{types}\n"
+
+
+def with_totals(totals: str) -> str:
+    return with_types(f'd = {{}}\nt = {{match = "T", role = "trailer", totals = {{{totals}}}}}')
+
+
 def test_the_least_layout_names_a_pan_column() -> None:
     layout = parse_layout(LEAST.encode())
     assert layout.pan_columns == layout.named_columns == ("card",)
@@ -98,7 +125,8 @@ def test_a_layout_that_ships_with_the_product_is_valid(name: str) -> None:
 def test_columns_that_totals_and_customers_need_must_be_in_the_file() -> None:
     document = LEAST + (
         '[options]\ncustomer_id = "who"\n'
-        '[records]\ntrailer = "T"\n[records.trailer_totals]\nsum_field = 1\nsum_column = "sum"\n'
+        '[records.types]\nd = {}\n[records.types.t]\nmatch = "T"\nrole = "trailer"\n'
+        'totals = {sum_field = 1, sum_column = "sum"}\n'
     )
     assert parse_layout(document.encode()).named_columns == ("card", "who", "sum")
 
@@ -126,6 +154,11 @@ def test_columns_that_totals_and_customers_need_must_be_in_the_file() -> None:
         (LEAST + '[columns.b]\nrole = "drop"\ntype = "date"', "columns.b: type cannot be set"),
         (LEAST + '[columns.b]\nrole = "text"\nguard = "exact"', "columns.b: guard cannot be set"),
         (LEAST + '[columns.b]\nrole = "keep"\nluhn = "count"', "columns.b: luhn cannot be set"),
+        (LEAST + 'pad = "9"', "columns.card.pad: Input should be"),
+        (LEAST + "digits = 20", "columns.card.digits: Input should be less than or equal to 19"),
+        (LEAST + 'extract = "[0-9]+"', "columns.card.extract: must be a regular expression"),
+        (LEAST + 'extract = "(?P<pan>"', "columns.card.extract: must be a regular expression"),
+        (LEAST + '[columns.b]\nrole = "keep"\npad = "0"', "columns.b: pad cannot be set"),
         (LEAST + 'type = "string"', "columns.card: type cannot be set for role pan"),
         (LEAST + '[columns.b]\nrole = "keep"\nformat = "%Y"', "columns.b: format belongs to"),
         (LEAST + '[columns.card_token]\nrole = "keep"', "columns: a kept column has the name"),
@@ -192,34 +225,75 @@ def test_columns_that_totals_and_customers_need_must_be_in_the_file() -> None:
         (with_settings('encoding = "rot13"'), "format.encoding: is not an encoding of text file"),
         (with_settings('encoding = "idna"'), "format.encoding: is not an encoding of text files"),
         (with_settings('encoding = "unicode_escape"'), "format.encoding: is not an encoding of"),
-        (with_settings("", "records"), "records: needs header, detail or trailer"),
-        (with_settings('header = "H\\n"', "records"), "records: no prefix may hold a line end"),
+        (with_settings("", "records"), "records.types: Field required"),
+        (with_settings("types = {}", "records"), "records.types: Dictionary should have at least"),
+        (with_types("d = {}"), "records: needs a type with match"),
+        (with_types('"D d" = {}'), "records.types.D d.[key]: String should match pattern"),
+        (with_types('d = {match = ""}'), "records.types.d.match.0: String should have at least 1"),
+        (with_types('d = {match = "D", kind = 1}'), "records.types.d.kind: unknown setting"),
+        (with_types('d = {mach = "D"}'), "records.types.d.mach: unknown setting; did you mean mat"),
+        (with_types('d = {match = "D", role = "x"}'), "records.types.d.role: Input should be"),
+        (with_types('d = {match = "H\\n"}'), "records: no match may hold a line end"),
+        (with_types('a = {match = "H"}\nb = {match = ["HD"]}'), "records: no match may begin with"),
+        (with_types('a = {match = "H"}\nb = {match = ["x", "H"]}'), "records: two types have the"),
+        (with_types('a = {match = "H"}\nb = {}\nc = {}'), "records: only one type can be without"),
+        (with_types('h = {match = "H", role = "skip"}'), "records: needs a type of role detail"),
+        (with_types('d = {}\nh = {role = "skip"}'), "records.types.h: match is required"),
         (
-            with_settings('header = "H"\ndetail = "HD"', "records"),
-            "records: no prefix may begin with another one",
+            with_types('d = {}\nh = {match = "H", role = "skip", fields = ["a"]}'),
+            "records.types.h: fields can only be set for role detail",
         ),
         (
-            with_settings('header = "H"\ndetail = "H"', "records"),
-            "records: header, detail and trailer must differ",
+            with_types('d = {match = "D", fields = ["a", "a"]}'),
+            "records.types.d: fields names a column twice",
         ),
         (
-            with_settings("", "records.trailer_totals"),
-            "records.trailer_totals: needs count_field or sum_field",
+            with_types('d = {match = "D", fields = ["card"]}\ne = {match = "E"}'),
+            "records: either all types of role detail have fields, or none has",
         ),
         (
-            with_settings("sum_field = 1", "records.trailer_totals"),
-            "records.trailer_totals: sum_field and sum_column belong together",
+            with_types('d = {match = "D", fields = ["card"]}'),
+            "records: types with fields of their own need format.header = false",
         ),
         (
-            with_settings("count_field = 0", "records.trailer_totals"),
-            "records.trailer_totals.count_field: Input should be greater than or equal to 1",
+            with_types('d = {match = "D", fields = ["a"]}') + "[format]\nheader = false",
+            "columns.card: is not among format.fields",
         ),
         (
-            with_settings('header = "H"\ntrailer_totals = {count_field = 1}', "records"),
-            "records: trailer_totals needs a trailer prefix",
+            with_types(
+                'd = {}\nt = {match = "T", role = "trailer"}\nu = {match = "U", role = "trailer"}'
+            ),
+            "records: only one type can have the role trailer",
         ),
         (
-            with_settings("embedded_newlines = true") + '[records]\nheader = "H"',
+            with_types('d = {}\nh = {match = "H", role = "skip", totals = {count_field = 1}}'),
+            "records.types.h: totals can only be set for the roles trailer and section_trailer",
+        ),
+        (with_totals(""), "records.types.t.totals: needs count_field or sum_field"),
+        (with_totals("sum_field = 1"), "records.types.t.totals: sum_field and sum_column belong"),
+        (with_totals("count_field = 0"), "records.types.t.totals.count_field: Input should be"),
+        (with_totals('count_field = 1, of = ["x"]'), "records: types.t.totals.of: names a type"),
+        (
+            with_totals('sum_field = 1, sum_column = "card"'),
+            "records.types.t.totals: a sum of PANs may be a PAN",
+        ),
+        (
+            with_settings('embedded_newlines = true\ncomments = ["#"]'),
+            "format: comments and footer_lines need embedded_newlines = false",
+        ),
+        (
+            with_settings('preamble_lines = 1\npreamble_until = "x"'),
+            "format: preamble_lines and preamble_until exclude each other",
+        ),
+        (
+            with_settings('comments = ["a\\n"]'),
+            "format: preamble_until and comments are beginnings",
+        ),
+        (with_settings('comments = [""]'), "format.comments.0: String should have at least 1"),
+        (with_settings("footer_lines = -1"), "format.footer_lines: Input should be greater than"),
+        (with_settings("preamble_lines = 1001"), "format.preamble_lines: Input should be less"),
+        (
+            with_settings("embedded_newlines = true") + '[records.types]\nd = {match = "D"}',
             "records: can only be told apart where each record is a line",
         ),
         (with_settings('token_mode = "x"', "options"), "options.token_mode: Input should be"),

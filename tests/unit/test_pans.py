@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import unicodedata
 from pathlib import Path
 
 import pyarrow as pa
@@ -78,19 +79,16 @@ def test_separators_of_any_script_are_taken_away(cell: str) -> None:
         ("4111111111111111,4111111111111111", "pan_not_digits"),
         ("41111111111111114111111111111111", "pan_too_long"),
         ("n/a", "pan_not_digits"),
-        ("4111111111111111A", "pan_not_digits"),
+        ("4111111111111111A", "pan_within_text"),
         ("4111.1111.1111.1111", "pan_not_digits"),
-        ("4111111111111111.0", "pan_not_digits"),
-        ("+4111111111111111", "pan_not_digits"),
+        ("4111111111111111.0", "pan_decimal_point"),
+        ("+4111111111111111", "pan_within_text"),
         ("4111/1111/1111/1111", "pan_not_digits"),
         ("4111_1111_1111_1111", "pan_not_digits"),
-        ("4111\x00111111111111", "pan_not_digits"),
-        ("\N{ARABIC-INDIC DIGIT FOUR}" * 16, "pan_not_digits"),
-        ("\N{FULLWIDTH DIGIT FOUR}" * 16, "pan_not_digits"),
-        ("\N{MATHEMATICAL BOLD DIGIT FOUR}" * 4, "pan_not_digits"),
+        ("4111\x00111111111111", "pan_within_text"),
+        ("\N{MATHEMATICAL BOLD DIGIT FOUR}" * 4, "pan_too_short"),
         ("4\N{SUPERSCRIPT TWO}" * 8, "pan_not_digits"),
-        ("tok_abcdefghijklmnopqrstuvwxyz", "pan_not_digits"),
-        (";4111111111111111=25121010?", "pan_not_digits"),
+        (";4111111111111111=25121010?", "pan_track_data"),
         ("1.5", "pan_not_digits"),
         ("....", "pan_not_digits"),
     ],
@@ -168,7 +166,7 @@ def test_any_cell_is_a_pan_or_has_a_reason(cells: list[str], keep_empty: bool) -
             assert digits.isascii()
             assert digits.isdigit()
             assert 12 <= len(digits) <= 19
-            assert digits == "".join(c for c in cell if c in "0123456789")
+            assert digits == "".join(str(unicodedata.decimal(c)) for c in cell if c.isdecimal())
         elif reason is None:
             assert keep_empty
         else:

@@ -8,9 +8,10 @@ import pytest
 
 from pipeline.core.layouts import Layout
 from pipeline.errors import PermanentError
-from tests.unit.reading import Reading, a_layout, headerless, read
+from tests.unit.reading import Reading, a_layout, headerless, line_types, read
 
-ALL = {"header": "H|", "detail": "D|", "trailer": "T|"}
+ALL = line_types(header="H|", detail="D|", trailer="T|")
+NO_TRAILER = line_types(header="H|", detail="D|")
 LINE_ENDS = ["\n", "\r\n", "\r"]
 
 
@@ -40,8 +41,8 @@ def test_only_detail_lines_become_rows(line_end: str, block_bytes: int) -> None:
 @pytest.mark.parametrize("line_end", LINE_ENDS)
 def test_a_line_of_no_known_type_is_rejected_alone(line_end: str, block_bytes: int) -> None:
     reading = read_lines(
-        "H|", "X|9", "D|1", "", "d|2", " D|3", "D", "D|4", "Z", line_end=line_end,
-        block_bytes=block_bytes,
+        "H|", "X|9", "D|1", "", "d|2", " D|3", "D", "D|4", "Z", layout=typed(NO_TRAILER),
+        line_end=line_end, block_bytes=block_bytes,
     )  # fmt: skip
     assert reading.rows == {2: ("D", "1"), 6: ("D", "4")}
     assert reading.malformed == dict.fromkeys((1, 3, 4, 5, 7), "unknown_record_type")
@@ -56,20 +57,20 @@ def test_line_ends_of_all_kinds_may_be_mixed() -> None:
 
 
 def test_without_a_detail_prefix_every_other_line_is_a_detail() -> None:
-    layout = typed({"header": "H|", "trailer": "T|"})
+    layout = typed(line_types(header="H|", trailer="T|"))
     reading = read_lines("H|1", "D|1", "E|2", "x", "T|3", "", layout=layout)
     assert reading.cells == [("D", "1"), ("E", "2")]
     assert reading.malformed == {3: "wrong_field_count"}
 
 
 def test_prefixes_are_plain_text_however_they_look() -> None:
-    layout = typed({"header": "^.*$", "detail": "(|"})
+    layout = typed(line_types(header="^.*$", detail="(|"))
     assert read_lines("^.*$", "(|1", "x|2", layout=layout).cells == [("(", "1")]
 
 
 @pytest.mark.parametrize("block_bytes", [12, 14, 1 << 16])
 def test_column_names_follow_the_header_records(block_bytes: int) -> None:
-    layout = a_layout("pan", "note", records={"header": "H|"})
+    layout = a_layout("pan", "note", records=line_types(header="H|"))
     lines = ["", "H|2024", "", "", "H|x,y", "", "pan,note", "H|z", "", "1,a"]
     reading = read_lines(*lines, layout=layout, block_bytes=block_bytes)
     assert reading.cells == [("1", "a")]
@@ -95,7 +96,7 @@ def test_a_record_of_another_type_is_not_kept_when_a_sensitive_column_might_be_i
         fields=["kind", "pan", "cvv"],
         delimiter="|",
         quote="",
-        records=ALL,
+        records=NO_TRAILER,
     )
     reading = read_lines("D|1|123", "X|456|2", "D|3", layout=layout)
     assert reading.malformed == {2: "unknown_record_type", 3: "wrong_field_count"}

@@ -202,7 +202,10 @@ def test_sensitive_columns_that_were_emptied_do_not_stand_in_the_way() -> None:
 
 
 def test_rows_of_typed_records_are_repaired_one_by_one() -> None:
-    records = '[records]\nheader = "H"\ndetail = "D"\ntrailer = "T"'
+    records = """[records.types]
+header = {match = "H", role = "skip"}
+payment = {match = "D"}
+trailer = {match = "T", role = "trailer"}"""
     fields = '[format]\nheader = false\nfields = ["kind", "amount", "card"]'
     clinic = Clinic(layout(AMOUNT, records, fields))
     job = clinic.run(f"H,1\nD,ten,{A}\nX,1.00,{B}\nD,2.00,{C}\nT,9\n")
