@@ -16,18 +16,18 @@ _ESCAPING_CODECS = frozenset({"idna", "punycode", "raw-unicode-escape", "unicode
 class Strict(BaseModel):
     """A part of a layout: unknown settings are mistakes, and mistakes never show their values."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
 
 
 class FormatSettings(Strict):
-    """What all formats have in common.
-
-    `null_values` are the cells that stand for no value. `fields` are the names of the columns, if
-    the layout gives them; else the file does.
-    """
+    """What all formats have in common."""
 
     null_values: tuple[str, ...] = ("",)
+    """The cells that stand for no value."""
     fields: tuple[str, ...] = ()
+    """The names of the columns, if the layout gives them; else the file does."""
 
     @property
     def has_lines(self) -> bool:
@@ -43,12 +43,19 @@ class Delimited(FormatSettings):
     """Delimited text: how bytes become records and fields."""
 
     type: Literal["delimited"] = "delimited"
+    """Delimited text."""
     delimiter: str = Field(default=",", min_length=1, max_length=8)
+    """What stands between fields; several characters, or one outside ASCII, need quote = ''."""
     quote: str = '"'
+    """What fields may stand in; empty for no quoting."""
     escape: str = ""
+    """A character that takes the next one as it is; empty for none."""
     header: bool = True
+    """Whether the first record names the columns; otherwise `fields` does."""
     encoding: str = "utf-8"
+    """Any encoding of text that Python knows."""
     embedded_newlines: bool = False
+    """Whether a quoted field may hold line ends."""
 
     @field_validator("quote", "escape")
     @classmethod
