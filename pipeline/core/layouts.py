@@ -34,7 +34,7 @@ MAX_DECIMAL_PRECISION = 38  # Arrow decimal128
 
 RESERVED_NAMES = frozenset({"auto", "folders"})  # the layout without a document; `folders.toml`
 
-_NAME = r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$"
+NAME = r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$"
 _DECIMAL = re.compile(r"decimal\(\s*(\d{1,2})\s*,\s*(\d{1,2})\s*\)")
 _SIMPLE_TYPES = ("string", "integer", "date", "timestamp", "boolean")
 _VERSION = r"^(?:[A-Za-z0-9][A-Za-z0-9._+-]{0,31})?$"
@@ -192,7 +192,7 @@ _VERSION_SCHEMA = {"type": ["string", "integer"], "pattern": _VERSION}
 class Layout(Strict):
     """How files of one kind are read, and what becomes of each of their columns."""
 
-    name: str = Field(pattern=_NAME)
+    name: str = Field(pattern=NAME)
     """The layout's name: the file's name without .toml."""
     version: Annotated[
         str, BeforeValidator(_as_text), WithJsonSchema(_VERSION_SCHEMA), Field(pattern=_VERSION)
@@ -200,7 +200,7 @@ class Layout(Strict):
     """The layout's version, for people: the receipt repeats it."""
     description: str = ""
     """What the files are, in a sentence."""
-    scope: str = Field(default="default", pattern=_NAME)
+    scope: str = Field(default="default", pattern=NAME)
     """A card has one token in each scope."""
     format: Format = Field(default_factory=Delimited)
     """How bytes become records and fields."""
