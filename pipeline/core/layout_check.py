@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from pipeline.core.folders import FOLDERS_DOCUMENT, parse_folder_rules
 from pipeline.core.layouts import (
     Layout,
     mistake_in_words,
@@ -92,6 +93,23 @@ def check_layout(document: bytes, expected_name: str | None = None) -> list[Mist
     except LayoutError as error:
         return [Mistake(each, lines.get(("name",)), _advice(each)) for each in error.mistakes]
     return []
+
+
+def check_rules(document: bytes) -> list[Mistake]:
+    """All mistakes of the rules for folders, in their order."""
+    try:
+        parse_folder_rules(document)
+    except LayoutError as error:
+        if not error.mistakes[0].startswith(FOLDERS_DOCUMENT):
+            return [_without_document(error.mistakes[0], document)]
+        lines = lines_of_settings(document.decode("utf-8"))
+        return [_mistaken_rule(each, lines) for each in error.mistakes]
+    return []
+
+
+def _mistaken_rule(problem: str, lines: Mapping[Path, int]) -> Mistake:
+    place = _place_in_words(problem.removeprefix(f"{FOLDERS_DOCUMENT}: "), lines)
+    return Mistake(problem, _line_of(place, lines), 'write "incoming/partner/" = "its-layout"')
 
 
 def _without_document(problem: str, document: bytes) -> Mistake:
