@@ -115,7 +115,7 @@ def check(
     ],
     as_json: JsonFlag = False,
 ) -> None:
-    """Finds the mistakes of layouts, each with its line and a remedy; ends with 1 if there are any."""
+    """Finds the mistakes of layouts, with line and remedy; ends with 1 if there are any."""
     found = [(file, _mistakes(file)) for file in files]
     if as_json:
         print_json([_report(file, mistakes) for file, mistakes in found])
