@@ -38,9 +38,10 @@ ALLOWED = {
     "loadtest": PURE | {"samples", "loadtest"},
     "local": {"local", "errors", ""},
     "drafting": PURE | {"drafting"},
+    "inspection": PURE,
     "cli": PURE
     | {"aws", "settings", "wiring", "local", "samples", "detokenize", "staging", "loadtest", "cli"}
-    | {"drafting"},
+    | {"drafting", "inspection"},
 }
 # Outside of what is pure and what is only told: the world.
 IMPURE_MODULES = {"boto3", "botocore", "smart_open", "logging", "os", "random", "secrets", "time"}
