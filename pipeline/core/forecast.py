@@ -1,6 +1,7 @@
 """What a file will take: seconds, calls to AWS, dollars.
 
-The calls are counted as the worker makes them; the speeds are those of `make bench`.
+The calls are counted as the worker makes them. The speeds are for planning: about twice the
+processor time that the line takes in `make bench` on a machine with nothing else to do.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from pipeline.core.prices import AwsCalls, estimated_cost_usd
 LOOK_UPS_PER_CALL = 100  # DynamoDB BatchGetItem
 INSERTS_PER_CALL = 25  # DynamoDB BatchExecuteStatement
 SECONDS_PER_CHUNK = 280.0  # the worker's time-out less what it keeps for a clean stop
-ROWS_PER_SECOND = 250_000.0
-LOOK_UPS_PER_SECOND = 60_000.0
-NEW_PANS_PER_SECOND = 5_000.0
-SECONDS_PER_CALL = 0.008  # DynamoDB and S3 from a Lambda function of the same region
+SECONDS_PER_ROW = 4e-6
+SECONDS_PER_LOOK_UP = 9e-6
+SECONDS_PER_NEW_PAN = 41e-6
+SECONDS_PER_CALL = 0.008  # to DynamoDB, from a Lambda function of the same region
+CALLS_IN_FLIGHT = 8
 SECONDS_PER_FILE = 0.5  # from the event to the first record, and from the last one to the receipt
 WORKER_GB = 1769 / 1024
 MESSAGES_PER_CHUNK = 3  # sent, received, deleted
@@ -63,9 +65,9 @@ class Forecast:
 
 def forecast(work: Work) -> Forecast:
     """What it takes one worker; several share the chunks of a large file."""
-    computing = work.rows / ROWS_PER_SECOND + work.pans_new / NEW_PANS_PER_SECOND
-    computing += work.pans_looked_up / LOOK_UPS_PER_SECOND
-    waiting = sum(_dynamodb(work, chunks=1).values()) * SECONDS_PER_CALL
+    computing = work.rows * SECONDS_PER_ROW + work.pans_new * SECONDS_PER_NEW_PAN
+    computing += work.pans_looked_up * SECONDS_PER_LOOK_UP
+    waiting = sum(_dynamodb(work, chunks=1).values()) * SECONDS_PER_CALL / CALLS_IN_FLIGHT
     seconds = SECONDS_PER_FILE + computing + waiting
     chunks = ceil(seconds / SECONDS_PER_CHUNK)
     calls: AwsCalls = {

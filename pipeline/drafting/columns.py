@@ -68,6 +68,7 @@ class _Cells:
     name: str
     every: pa.Array
     filled: pa.Array
+    is_number: bool
 
     @property
     def words(self) -> str:
@@ -75,10 +76,15 @@ class _Cells:
         return re.sub(r"[^a-z0-9]", "", self.name.lower())
 
 
-def draft_column(name: str, cells: pa.Array, null_values: Sequence[str]) -> DraftColumn:
-    """The role, type and settings that fit the column best. `cells` is `string` without nulls."""
+def draft_column(
+    name: str, cells: pa.Array, null_values: Sequence[str], *, is_number: bool = False
+) -> DraftColumn:
+    """The role, type and settings that fit the column best. `cells` is `string` without nulls.
+
+    `is_number` says that the file holds numbers there, which have no zeros before them.
+    """
     missing = pc.is_in(pc.utf8_trim_whitespace(cells), value_set=pa.array(null_values, pa.string()))
-    column = _Cells(name, cells, cells.filter(pc.invert(missing)))
+    column = _Cells(name, cells, cells.filter(pc.invert(missing)), is_number)
     for judge in _JUDGES:
         draft = judge(column)
         if draft is not None:
@@ -129,8 +135,18 @@ def _pan(column: _Cells) -> DraftColumn | None:
     )
     if empty:
         why += f"; {empty:,} are empty, which is kept"
-    settings = {"empty": "keep"} if empty else {}
+    settings: dict[str, object] = {"empty": "keep"} if empty else {}
+    if column.is_number:
+        settings |= _digits(digits)
+        why += "; it is a number in the file: zeros that went before it are lost"
     return DraftColumn(column.name, Column.model_validate({"role": "pan", **settings}), why)
+
+
+def _digits(pans: pa.Array) -> dict[str, object]:
+    """How many digits PANs have that are numbers, if all have as many and a layout can say so."""
+    lengths = pc.utf8_length(pans).unique().to_pylist()
+    is_stated = "digits" in Column.model_fields and len(lengths) == 1
+    return {"digits": lengths[0]} if is_stated else {}
 
 
 def _cardholder_data(column: _Cells) -> DraftColumn | None:

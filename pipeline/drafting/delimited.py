@@ -12,14 +12,11 @@ from decimal import Decimal, InvalidOperation
 import pyarrow as pa
 
 from pipeline.core.guard import could_hold_pan
-from pipeline.core.layouts import Layout
-from pipeline.core.sensitive import is_sensitive_name
 from pipeline.drafting.encodings import decoded
+from pipeline.drafting.reading import cells_by_reader
 from pipeline.drafting.record_types import RecordLines, record_lines, settings_of
 from pipeline.drafting.sample import Proposal, Sample
-from pipeline.errors import PermanentError
 from pipeline.readers.auto import is_name, likeliest_delimiter
-from pipeline.readers.registry import read_record_batches
 
 _QUOTED_FIELD = re.compile(r'(?:^|[,;\t|~^])"', re.MULTILINE)
 _MAX_NAMES = 2000
@@ -44,40 +41,13 @@ def detect_delimited(sample: Sample) -> Proposal | None:
     names, settings["header"] = _names(lines.details)
     if not settings["header"]:
         settings["fields"] = list(names)
-    cells = cells_of_text(text, settings, settings_of(lines, ()), names)
+    once = [name for name in names if names.count(name) == 1]
+    reading = {**settings, "encoding": "utf-8"}
+    cells = cells_by_reader(io.BytesIO(text.encode()), reading, settings_of(lines, ()), once)
     if cells is None:
         return None
     records = settings_of(lines, _totals(lines, cells, is_whole=sample.is_whole))
     return Proposal(settings | {"encoding": encoding}, cells, records, _notes(lines, names))
-
-
-def cells_of_text(
-    text: str, settings: Mapping[str, object], records: Mapping[str, object], names: Sequence[str]
-) -> pa.RecordBatch | None:
-    """The columns of a text, as the reader of its format reads them; None if it cannot."""
-    layout = _provisional(settings, records, [name for name in names if names.count(name) == 1])
-    if layout is None:
-        return None
-    batches: list[pa.RecordBatch] = []
-    try:
-        for batch in read_record_batches(io.BytesIO(text.encode()), layout):
-            batches.append(batch.columns)
-    except PermanentError:  # a sample has no end, and so no trailer
-        pass
-    rows = pa.Table.from_batches(batches).combine_chunks().to_batches() if batches else []
-    return rows[0] if rows else None
-
-
-def _provisional(
-    settings: Mapping[str, object], records: Mapping[str, object], names: Sequence[str]
-) -> Layout | None:
-    """A layout that reads every column."""
-    harmless = [name for name in names if not is_sensitive_name(name)]
-    if not harmless:
-        return None
-    columns = {name: {"role": "pan" if name == harmless[0] else "drop"} for name in names}
-    document = {"name": "draft", "format": {**settings, "encoding": "utf-8"}, "columns": columns}
-    return Layout.model_validate(document | ({"records": records} if records else {}))
 
 
 def _quoting(text: str) -> dict[str, object]:

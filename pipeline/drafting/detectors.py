@@ -5,8 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.drafting.delimited import detect_delimited
+from pipeline.drafting.fixed_width import detect_fixed_width
+from pipeline.drafting.processors import detect_ctf, detect_ipm
 from pipeline.drafting.sample import Detector
+from pipeline.drafting.structured import (
+    detect_json_array,
+    detect_json_lines,
+    detect_orc,
+    detect_parquet,
+)
 
-DETECTORS: Sequence[tuple[str, Detector]] = (("delimited", detect_delimited),)
+DETECTORS: Sequence[tuple[str, Detector]] = (
+    ("parquet", detect_parquet),
+    ("orc", detect_orc),
+    ("ipm", detect_ipm),
+    ("ctf", detect_ctf),
+    ("jsonl", detect_json_lines),
+    ("json", detect_json_array),
+    ("fixed", detect_fixed_width),
+    ("delimited", detect_delimited),
+)
 """By format type, the surest first: what is told by a magic number, then by structure, then text.
 """

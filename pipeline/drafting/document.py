@@ -54,7 +54,7 @@ def _settings(each: DraftColumn) -> dict[str, object]:
 
 
 def table(name: str, settings: Mapping[str, object]) -> Iterator[str]:
-    """A TOML table, those within it behind it, and a blank line."""
+    """A TOML table, those within it behind it, and a blank line; what is deeper stands inline."""
     inner = {key: value for key, value in settings.items() if isinstance(value, Mapping)}
     plain = {key: value for key, value in settings.items() if key not in inner}
     if plain or not inner:
@@ -62,7 +62,9 @@ def table(name: str, settings: Mapping[str, object]) -> Iterator[str]:
         yield from (f"{_key(key)} = {inline(value)}" for key, value in plain.items())
         yield ""
     for key, value in inner.items():
-        yield from table(f"{name}.{_key(key)}", value)
+        yield f"[{name}.{_key(key)}]"
+        yield from (f"{_key(deep)} = {inline(each)}" for deep, each in value.items())
+        yield ""
 
 
 def inline(value: object) -> str:

@@ -48,7 +48,7 @@ def draft_layout(source: BinaryIO, name: str) -> Draft:
     proposal = _proposal(sample)
     marks = null_values(proposal.cells)
     columns = [
-        draft_column(column_name, cells, marks)
+        draft_column(column_name, cells, marks, is_number=column_name in proposal.numbers)
         for column_name, cells in zip(
             proposal.cells.schema.names, proposal.cells.columns, strict=True
         )

@@ -27,14 +27,16 @@ class Proposal:
     """How a file could be read.
 
     `settings` are those of `[format]`, the type among them; `records` those of `[records]`.
-    `cells` holds the columns of the sample as text (`string` without nulls). `notes` are for the
-    person who edits the draft; they hold counts and places, never values.
+    `cells` holds the columns of the sample as text (`string` without nulls), `numbers` names those
+    that the file holds as numbers. `notes` are for the person who edits the draft; they hold counts
+    and places, never values.
     """
 
     settings: Mapping[str, object]
     cells: pa.RecordBatch = field(repr=False)
     records: Mapping[str, object] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    numbers: frozenset[str] = frozenset()
 
 
 Detector = Callable[[Sample], Proposal | None]

@@ -1,0 +1,179 @@
+"""Formats told by what a file begins with, and their columns."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.orc
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.core.formats import FORMATS
+from pipeline.drafting.columns import pan_share
+from pipeline.drafting.detectors import DETECTORS
+from pipeline.drafting.fixed_width import detect_fixed_width, spans_of
+from pipeline.drafting.processors import ctf_settings, ipm_settings
+from pipeline.drafting.sample import Proposal, take_sample
+from pipeline.drafting.structured import (
+    detect_json_array,
+    detect_json_lines,
+    detect_orc,
+    detect_parquet,
+)
+from pipeline.samples.cards import synthetic_pans
+
+PANS = [pan for pan in synthetic_pans(400, seed=91) if len(pan) == 16][:60]
+ROWS = [
+    {"id": at, "card": {"number": pan, "list": [{"n": pan}]}, "note": None, "ok": at % 2 == 0}
+    for at, pan in enumerate(PANS)
+]
+
+
+def pan_columns(proposal: Proposal | None) -> list[str]:
+    assert proposal is not None
+    cells = proposal.cells
+    return [
+        name
+        for name, column in zip(cells.schema.names, cells.columns, strict=True)
+        if pan_share(column) > 0.9
+    ]
+
+
+def json_lines() -> bytes:
+    return "\n".join(map(json.dumps, ROWS)).encode()
+
+
+def test_json_lines_have_columns_by_path() -> None:
+    proposal = detect_json_lines(take_sample(io.BytesIO(json_lines())))
+    assert pan_columns(proposal) == ["card.number", "card.list.0.n"]
+    assert proposal is not None
+    assert proposal.settings == {"type": "jsonl"}
+    assert proposal.numbers == {"id"}
+    assert proposal.cells.column("ok")[0].as_py() == "true"
+    assert proposal.cells.column("note")[0].as_py() == ""
+
+
+def test_a_card_that_is_a_number_in_json_keeps_all_of_its_digits() -> None:
+    content = "\n".join(f'{{"card": {pan}, "x": 1.0}}' for pan in PANS)
+    proposal = detect_json_lines(take_sample(io.BytesIO(content.encode())))
+    assert proposal is not None
+    assert proposal.cells.column("card").to_pylist() == PANS
+    assert proposal.numbers == {"card", "x"}
+
+
+@pytest.mark.parametrize(
+    ("wrap", "settings"),
+    [
+        ("[\n{}\n]", {"type": "json"}),
+        ('{{"payments": [{}', {"type": "json", "path": "payments"}),
+        ("[{}, ", {"type": "json"}),
+    ],
+)
+def test_a_json_array_is_found_by_itself_or_under_a_name(
+    wrap: str, settings: dict[str, str]
+) -> None:
+    content = wrap.format(", ".join(map(json.dumps, ROWS))).encode()
+    proposal = detect_json_array(take_sample(io.BytesIO(content)))
+    assert pan_columns(proposal) == ["card.number", "card.list.0.n"]
+    assert proposal is not None
+    assert proposal.settings == settings
+
+
+def columnar() -> pa.Table:
+    return pa.table(
+        {
+            "id": pa.array(range(60)),
+            "card": PANS,
+            "as_number": pa.array(map(int, PANS), pa.int64()),
+            "inner": pa.array([{"pan": pan, "x": 1} for pan in PANS]),
+            "nothing": pa.nulls(60, pa.string()),
+        }
+    )
+
+
+def test_parquet_and_orc_are_told_by_magic_and_name_their_columns() -> None:
+    parquet, orc = io.BytesIO(), io.BytesIO()
+    pq.write_table(columnar(), parquet)
+    pyarrow.orc.write_table(columnar(), orc)
+    for detect, sink in ((detect_parquet, parquet), (detect_orc, orc)):
+        proposal = detect(take_sample(io.BytesIO(sink.getvalue())))
+        assert pan_columns(proposal) == ["card", "as_number", "inner.pan"]
+        assert proposal is not None
+        assert proposal.numbers == {"id", "as_number", "inner.x"}
+
+
+def test_a_cut_parquet_file_is_none() -> None:
+    assert detect_parquet(take_sample(io.BytesIO(b"PAR1" + b"\x15\x04" * 100))) is None
+    assert detect_orc(take_sample(io.BytesIO(b"ORC" + b"\x15\x04" * 100))) is None
+
+
+def fixed_lines() -> list[str]:
+    return [f"D{at:06d}{pan}{at * 7:010d}USD  SHOP{at % 3}   X" for at, pan in enumerate(PANS)]
+
+
+def test_fixed_width_fields_are_told_by_blanks_and_by_the_cards_among_digits() -> None:
+    proposal = detect_fixed_width(take_sample(io.BytesIO("\n".join(fixed_lines()).encode())))
+    assert proposal is not None
+    assert proposal.settings["fields"]["field_8"] == {"start": 8, "length": 16}  # type: ignore[index]
+    assert pan_columns(proposal) == ["field_8"]
+
+
+@given(places=st.sets(st.integers(0, 30), max_size=12))
+def test_fields_cover_all_that_is_not_blank(places: set[int]) -> None:
+    line = "".join("x" if at in places else " " for at in range(31))
+    covered = {at for start, end in spans_of([line, line]) for at in range(start, end)}
+    assert covered == places
+
+
+def test_delimited_and_ragged_lines_are_not_of_fixed_width() -> None:
+    for content in ("a,b\n" * 20, "\n".join("x" * at for at in range(20)), ""):
+        assert detect_fixed_width(take_sample(io.BytesIO(content.encode()))) is None
+
+
+def test_visa_clearing_files_are_told_by_length_and_transaction_code() -> None:
+    record = ("0500" + "4111111111111111" + "000").ljust(168)
+    assert ctf_settings(f"{record}\n{record}\n".encode()) == {"type": "ctf"}
+    assert ctf_settings((record * 3).encode()) == {"type": "ctf"}
+    itf = ("05" + "  " + "00" + "4111111111111111").ljust(170)
+    assert ctf_settings((itf * 3).encode("cp037")) == {"type": "ctf", "variant": "itf"}
+    assert ctf_settings(f"{record}x\n{record}\n".encode()) is None
+    assert ctf_settings(b"") is None
+
+
+def message(encoding: str) -> bytes:
+    body = "1644".encode(encoding) + b"\x80".ljust(16, b"\0") + "0".encode(encoding) * 40
+    return len(body).to_bytes(4, "big") + body
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp037"])
+def test_mastercard_ipm_is_told_by_length_and_message_type(encoding: str) -> None:
+    stream = message(encoding) * 40
+    blocked = b"".join(stream[at : at + 1012] + b"\x40\x40" for at in range(0, 2024, 1012))
+    assert ipm_settings(stream) == {"type": "ipm", "encoding": encoding}
+    assert ipm_settings(blocked) == {"type": "ipm", "encoding": encoding, "blocked": True}
+    assert ipm_settings(b"\0\0\0\x20abcd") is None
+    assert ipm_settings(b"") is None
+
+
+def test_a_third_partys_ipm_file_is_told(shared_data: Path) -> None:
+    head = (shared_data / "ipm_ascii_vbs.bin").read_bytes()
+    assert ipm_settings(head) == {"type": "ipm", "encoding": "latin-1"}
+
+
+def test_every_format_has_a_detector_that_knows_no_other_format_for_its_own() -> None:
+    assert set(FORMATS) <= {format_type for format_type, _ in DETECTORS} | {"avro", "xlsx"}
+
+
+@pytest.mark.parametrize("detect", [detect_json_lines, detect_json_array, detect_fixed_width])
+@given(content=st.binary(max_size=300) | st.text(max_size=200).map(str.encode))
+def test_any_bytes_are_a_proposal_or_none(
+    detect: Callable[..., Proposal | None], content: bytes
+) -> None:
+    proposal = detect(take_sample(io.BytesIO(content)))
+    assert proposal is None or proposal.cells.num_rows > 0
