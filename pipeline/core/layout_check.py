@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from pipeline.core.folders import FOLDERS_DOCUMENT, parse_folder_rules
+from pipeline.core.formats import FORMATS
 from pipeline.core.layouts import (
     Layout,
     mistake_in_words,
@@ -160,8 +161,10 @@ def _fix_of_unknown(item: ErrorDetails, problem: str) -> str:
 
 def _fix_of_choice(item: ErrorDetails, name: str) -> str:
     """The value that comes closest to the one given, which itself is not repeated."""
-    choices = _QUOTED.findall(item["msg"] if item["type"] == "literal_error" else "")
-    close = difflib.get_close_matches(str(item["input"]), choices, n=1) or choices[:1]
+    choices, given = _QUOTED.findall(item["msg"]), item["input"]
+    if item["type"] == "union_tag_invalid":
+        choices, given = list(FORMATS), given.get("type")
+    close = difflib.get_close_matches(str(given), choices, n=1) or choices[:1]
     return f'write {name} = "{close[0]}"' if close else "choose one of these"
 
 

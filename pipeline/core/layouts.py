@@ -10,7 +10,8 @@ import difflib
 import hashlib
 import re
 import tomllib
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -323,6 +324,8 @@ def mistake_in_words(item: ErrorDetails) -> str:
     """A mistake with its place in front, as far as pydantic knows it; never with a value."""
     place = ".".join(map(_printable, place_of(item)))
     message = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "union_tag_invalid":
+        message = f"must be one of {', '.join(FORMATS)}"
     if item["type"] == "extra_forbidden":
         close = difflib.get_close_matches(str(place_of(item)[-1]), settings_beside(item), n=1)
         message = "unknown setting" + (f"; did you mean {close[0]}?" if close else "")
@@ -332,6 +335,8 @@ def mistake_in_words(item: ErrorDetails) -> str:
 def place_of(item: ErrorDetails) -> tuple[int | str, ...]:
     """The path of tables and settings to a mistake."""
     loc = item["loc"]
+    if item["type"] == "union_tag_invalid":
+        return (*loc, "type")
     if loc[:1] == ("format",) and len(loc) > 1 and loc[1] in FORMATS:
         return (loc[0], *loc[2:])  # the type by which the model was chosen is no setting
     return loc
@@ -347,14 +352,23 @@ def settings_beside(item: ErrorDetails) -> list[str]:
     return list(model_of_table(item["loc"][:-1]).model_fields)
 
 
-def model_of_table(loc: tuple[int | str, ...]) -> type[BaseModel]:
-    """The model of the table at that place."""
-    if loc[:1] == ("format",):
-        return FORMATS.get(str(loc[1]) if len(loc) > 1 else "", FORMATS["delimited"])
-    tables: dict[tuple[int | str, ...], type[BaseModel]] = {
-        (): Layout,
-        ("records",): Records,
-        ("records", "trailer_totals"): TrailerTotals,
-        ("options",): Options,
-    }
-    return tables.get(loc, Column)
+def model_of_table(loc: Sequence[int | str]) -> type[BaseModel]:
+    """The model of the table at that place, as pydantic names places."""
+    models: list[type[BaseModel]] = [Layout]
+    is_named_freely = False
+    for part in loc:
+        if is_named_freely:
+            is_named_freely = False
+        elif FORMATS.get(str(part)) in models:
+            models = [FORMATS[str(part)]]
+        else:
+            fields = [each.model_fields[str(part)] for each in models if part in each.model_fields]
+            models = [model for field in fields for model in _models_in(field.annotation)] or models
+            is_named_freely = any(get_origin(each.annotation) in (dict, tuple) for each in fields)
+    return models[0]
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in get_args(annotation) for model in _models_in(inner)]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.aws.layout_catalogue import built_in_layout, built_in_names
-from pipeline.core.layouts import MAX_LAYOUT_BYTES, Layout, parse_layout
+from pipeline.core.layouts import MAX_LAYOUT_BYTES, Layout, model_of_table, parse_layout
 from pipeline.errors import LayoutError, PermanentError
 
 LEAST = 'name = "x"\n[columns.card]\nrole = "pan"\n'
@@ -436,3 +436,20 @@ def test_a_layout_knows_the_digest_of_its_document() -> None:
     document = LEAST.encode()
     assert parse_layout(document).sha256 == hashlib.sha256(document).hexdigest()
     assert parse_layout(document + b"\n").sha256 != parse_layout(document).sha256
+
+
+@pytest.mark.parametrize(
+    ("place", "model"),
+    [
+        ((), "Layout"),
+        (("format",), "Delimited"),
+        (("format", "delimited"), "Delimited"),
+        (("records", "trailer_totals"), "TrailerTotals"),
+        (("columns", "card"), "Column"),
+        (("columns", "type"), "Column"),
+        (("columns", "options"), "Column"),
+        (("options",), "Options"),
+    ],
+)
+def test_each_table_is_known_by_its_place(place: tuple[str, ...], model: str) -> None:
+    assert model_of_table(place).__name__ == model
