@@ -69,6 +69,7 @@ class _Cells:
     every: pa.Array
     filled: pa.Array
     is_number: bool
+    is_pan: bool
 
     @property
     def words(self) -> str:
@@ -77,14 +78,20 @@ class _Cells:
 
 
 def draft_column(
-    name: str, cells: pa.Array, null_values: Sequence[str], *, is_number: bool = False
+    name: str,
+    cells: pa.Array,
+    null_values: Sequence[str],
+    *,
+    is_number: bool = False,
+    is_pan: bool = False,
 ) -> DraftColumn:
     """The role, type and settings that fit the column best. `cells` is `string` without nulls.
 
-    `is_number` says that the file holds numbers there, which have no zeros before them.
+    `is_number` says that the file holds numbers there, which have no zeros before them, `is_pan`
+    that the format says that the column holds PANs.
     """
     missing = pc.is_in(pc.utf8_trim_whitespace(cells), value_set=pa.array(null_values, pa.string()))
-    column = _Cells(name, cells, cells.filter(pc.invert(missing)), is_number)
+    column = _Cells(name, cells, cells.filter(pc.invert(missing)), is_number, is_pan)
     for judge in _JUDGES:
         draft = judge(column)
         if draft is not None:
@@ -123,13 +130,14 @@ def _sensitive(column: _Cells) -> DraftColumn | None:
 def _pan(column: _Cells) -> DraftColumn | None:
     share = pan_share(column.filled)
     is_named = _CARD_NAME.fullmatch(column.words) is not None
-    if share < (MIN_NAMED_PAN_SHARE if is_named else MIN_PAN_SHARE):
+    if not column.is_pan and share < (MIN_NAMED_PAN_SHARE if is_named else MIN_PAN_SHARE):
         return None
     digits = normalise(column.filled).digits.drop_null()
     empty = len(column.every) - len(column.filled)
     schemes = Counter(map(scheme_of, digits.unique().cast(pa.binary()).to_pylist()))
     named = ", ".join(name for name, _ in schemes.most_common(4))
-    why = f"{share:.0%} of {len(column.filled):,} cells hold card numbers ({named})"
+    why = f"{share:.0%} of {len(column.filled):,} cells hold card numbers with a right check digit"
+    why += f" ({named})"
     why += (
         f", like {', '.join(map(masked_pan, digits.unique().slice(0, MAX_EXAMPLES).to_pylist()))}"
     )

@@ -48,7 +48,13 @@ def draft_layout(source: BinaryIO, name: str) -> Draft:
     proposal = _proposal(sample)
     marks = null_values(proposal.cells)
     columns = [
-        draft_column(column_name, cells, marks, is_number=column_name in proposal.numbers)
+        draft_column(
+            column_name,
+            cells,
+            marks,
+            is_number=column_name in proposal.numbers,
+            is_pan=column_name in proposal.pans,
+        )
         for column_name, cells in zip(
             proposal.cells.schema.names, proposal.cells.columns, strict=True
         )

@@ -34,10 +34,10 @@ def decoded(sample: Sample) -> tuple[str, str] | None:
     return None
 
 
-def is_ebcdic(content: bytes) -> bool:
-    """Whether the bytes are letters, digits and blanks of EBCDIC nearly all."""
-    inside = sum(byte in _EBCDIC_TEXT for byte in content[:4096])
-    return bool(content) and inside >= _MOST * len(content[:4096])
+def ebcdic_share(content: bytes) -> float:
+    """Which part of the first bytes are letters, digits and blanks of EBCDIC."""
+    few = content[:4096]
+    return sum(byte in _EBCDIC_TEXT for byte in few) / len(few) if few else 0.0
 
 
 def _is_damaged_utf8(head: bytes, encoding: str) -> bool:
@@ -54,7 +54,7 @@ def _candidates(head: bytes) -> list[str]:
     if b"\0" in head[:4096]:
         is_big = head[0:4096:2].count(0) > head[1:4096:2].count(0)
         return ["utf-16-be" if is_big else "utf-16-le"]
-    if is_ebcdic(head):
+    if ebcdic_share(head) >= _MOST:
         return [EBCDIC]
     return ["utf-8", "cp1252", "latin-1"]
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.core.formats import FORMATS
+from pipeline.drafting.encodings import EBCDIC
 from pipeline.drafting.reading import cells_by_reader
 from pipeline.drafting.sample import Proposal, Sample
 
@@ -19,7 +20,7 @@ ITF_BYTES = 170  # the same in EBCDIC, with two bytes more
 IPM_BLOCK_BYTES = 1014  # 1,012 of data, two of padding
 IPM_PADDING = b"\x40\x40"
 MAX_MESSAGE_BYTES = 10_000
-EBCDIC = "cp037"
+PAN_COLUMNS = frozenset({"account_number", "DE2"})  # of CTF and IPM, whatever they hold
 
 _TRANSACTION = re.compile(r"[0-9]{2}[0-9 ][0-9A-F]")  # code, qualifier, component
 _ITF_TRANSACTION = re.compile(r"[0-9]{2}")
@@ -85,4 +86,5 @@ def _proposal(sample: Sample, settings: Mapping[str, object]) -> Proposal | None
     ]
     arrays = [cells.column(name) for name in filled]
     note = "columns that are empty in the sample are left out"
-    return Proposal(settings, pa.RecordBatch.from_arrays(arrays, names=filled), notes=(note,))
+    columns = pa.RecordBatch.from_arrays(arrays, names=filled)
+    return Proposal(settings, columns, notes=(note,), pans=PAN_COLUMNS)

@@ -28,8 +28,8 @@ class Proposal:
 
     `settings` are those of `[format]`, the type among them; `records` those of `[records]`.
     `cells` holds the columns of the sample as text (`string` without nulls), `numbers` names those
-    that the file holds as numbers. `notes` are for the person who edits the draft; they hold counts
-    and places, never values.
+    that the file holds as numbers, `pans` those that the format says hold PANs. `notes` are for
+    the person who edits the draft; they hold counts and places, never values.
     """
 
     settings: Mapping[str, object]
@@ -37,6 +37,7 @@ class Proposal:
     records: Mapping[str, object] = field(default_factory=dict)
     notes: Sequence[str] = ()
     numbers: frozenset[str] = frozenset()
+    pans: frozenset[str] = frozenset()
 
 
 Detector = Callable[[Sample], Proposal | None]

@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.orc
@@ -177,3 +178,47 @@ def test_any_bytes_are_a_proposal_or_none(
 ) -> None:
     proposal = detect(take_sample(io.BytesIO(content)))
     assert proposal is None or proposal.cells.num_rows > 0
+
+
+def padded_lines() -> list[str]:
+    pans = synthetic_pans(60, seed=91)
+    return [
+        f"6{at:09d}1234567{pan.rjust(22, '0')}{at:05d}".ljust(60) for at, pan in enumerate(pans)
+    ]
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", ""])
+def test_padded_cards_of_all_lengths_are_found_in_lines_and_in_unbroken_records(
+    line_end: str,
+) -> None:
+    lines = ["1HEADER".ljust(60), *padded_lines(), "9TRAILER".ljust(60)]
+    content = "".join(line + line_end for line in lines).encode()
+    proposal = detect_fixed_width(take_sample(io.BytesIO(content)))
+    assert proposal is not None
+    fields: Any = proposal.settings["fields"]
+    (name,) = pan_columns(proposal)
+    assert fields[name] == {"start": 18, "length": 22, "padding": "0"}
+    assert proposal.settings.get("record_bytes") == (None if line_end else 60)
+    types: Any = proposal.settings["types"]
+    assert types["detail"] == {"values": ["6"]}
+    assert types["other"] == {"values": ["1", "9"], "kind": "skip"}
+
+
+def test_unbroken_records_in_ebcdic_keep_long_cards_whole() -> None:
+    lines = [
+        f"D{at:06d}{pan.ljust(19)}USD   X" for at, pan in enumerate(synthetic_pans(60, seed=92))
+    ]
+    lines = [line.ljust(50) for line in lines]
+    content = "".join(lines).encode("cp037")
+    proposal = detect_fixed_width(take_sample(io.BytesIO(content)))
+    assert proposal is not None
+    (name,) = pan_columns(proposal)
+    fields: Any = proposal.settings["fields"]
+    assert proposal.settings["encoding"] == "cp037"
+    assert (fields[name]["start"], fields[name]["length"]) == (8, 19)
+
+
+def test_one_number_on_every_line_is_no_column_of_cards() -> None:
+    lines = [f"D{at:06d}4111111111111111 x" for at in range(20)]
+    proposal = detect_fixed_width(take_sample(io.BytesIO("\n".join(lines).encode())))
+    assert proposal is None or "padding" not in str(proposal.settings)
