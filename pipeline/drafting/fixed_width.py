@@ -19,6 +19,7 @@ MAX_LINES = 2_000
 FEW_LINES = 60
 MIN_ALIKE = 0.95  # of the lines have the usual length; headers and trailers may differ
 MIN_ALIGNED = 0.6  # of the characters at a place are alike, where the length is right
+ALIGNED_AS_WELL = 0.07  # less is no worse: several records at once align too, and are fewer
 MIN_EBCDIC = 0.75  # packed numbers are no text
 MIN_PAN_SHARE = 0.6  # of what stands in a place; chance reaches 0.1
 MIN_PADDED_SHARE = 0.9
@@ -89,9 +90,10 @@ def _unbroken(sample: Sample) -> _Records | None:
         if len(text) >= MIN_LINES * size and not (sample.is_whole and len(text) % size)
     ]
     alignments = {size: _alignment(text, size) for size in lengths}
-    size = max(alignments, key=lambda each: (round(alignments[each], 2), -each), default=0)
-    if not size or alignments[size] < MIN_ALIGNED:
+    best = max(alignments.values(), default=0.0)
+    if best < MIN_ALIGNED:
         return None
+    size = min(each for each in lengths if alignments[each] >= best - ALIGNED_AS_WELL)
     lines = _cut(text, size, MAX_LINES)
     return _Records(lines, {"encoding": encoding, "record_bytes": size, "line_ends": "none"})
 
