@@ -1,10 +1,13 @@
-"""Formats that name their columns: JSON, Parquet, ORC."""
+"""Formats that name their columns: JSON, Parquet, ORC, Avro, workbooks."""
 
 from __future__ import annotations
 
+import importlib
+import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -20,8 +23,10 @@ MAX_ROWS = 5_000
 MAX_COLUMNS = 2_000
 MAX_ELEMENTS = 8  # of a list in a record that get columns
 
-_PARQUET, _ORC = b"PAR1", b"ORC"
-_ARRAY = re.compile(r'\s*(?:\{\s*"((?:[^"\\\\.])*)"\s*:\s*)?\[\s*(?=\{)')
+_PARQUET, _ORC, _AVRO = b"PAR1", b"ORC", b"Obj\x01"
+_ZIP, _WORKBOOK = b"PK\x03\x04", b"xl/"
+_TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"(\s*:)?|[{}\[\]]')
+_OBJECT = re.compile(r"\s*\{")
 _COMMA = re.compile(r"\s*,\s*")
 
 
@@ -43,19 +48,38 @@ def detect_json_lines(sample: Sample) -> Proposal | None:
     records = [record for record in map(_object, lines) if record is not None]
     if not records or len(records) < len(lines) * 0.9:
         return None
+    if len(lines) == 1 and _place_of_array(lines[0]) is not None:
+        return None
     return _of_records({"type": "jsonl"}, records)
 
 
 def detect_json_array(sample: Sample) -> Proposal | None:
     """One array of JSON objects, the document itself or under a name in it."""
     found = decoded(sample)
-    match = _ARRAY.match(found[0]) if found else None
-    if found is None or match is None or found[1] != "utf-8":
+    place = _place_of_array(found[0]) if found else None
+    if found is None or place is None or found[1] != "utf-8":
         return None
-    records = list(_objects(found[0], match.end()))[:MAX_ROWS]
+    path, start = place
+    records = list(_objects(found[0], start))[:MAX_ROWS]
     if not records:
         return None
-    return _of_records({"type": "json"} | ({"path": match[1]} if match[1] else {}), records)
+    return _of_records({"type": "json"} | ({"path": path} if path else {}), records)
+
+
+def _place_of_array(text: str) -> tuple[str, int] | None:
+    """The dotted path of the first array of objects, and where its first object begins."""
+    names: list[str] = []
+    name = ""
+    for token in _TOKEN.finditer(text):
+        if token[2]:
+            name = token[1]
+        elif token[0] == "{":
+            names.append(name)
+        elif token[0] == "}" and names:
+            names.pop()
+        elif token[0] == "[" and (first := _OBJECT.match(text, token.end())):
+            return ".".join([*names[1:], name]) if names else "", first.end() - 1
+    return None
 
 
 def _object(line: str) -> dict[str, Any] | None:
@@ -128,6 +152,56 @@ def detect_orc(sample: Sample) -> Proposal | None:
         return _typed({"type": "orc"}, pyarrow.orc.ORCFile(sample.source).read_stripe(0))
     except (pa.ArrowException, OSError):
         return None
+
+
+def detect_avro(sample: Sample) -> Proposal | None:
+    """An Avro object container file, by its magic number."""
+    if not sample.head.startswith(_AVRO):
+        return None
+    fastavro: Any = importlib.import_module("fastavro")  # an extra
+    sample.source.seek(0)
+    try:
+        records = itertools.islice(fastavro.reader(sample.source), MAX_ROWS)
+        return _of_records({"type": "avro"}, [_plain(each) for each in records])
+    except (ValueError, EOFError, TypeError, KeyError, IndexError):  # it is damaged
+        return None
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON would have it, numbers with all of their digits."""
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    if isinstance(value, bool) or value is None:
+        return value
+    return _Number(value) if isinstance(value, int | float | Decimal) else str(value)
+
+
+def detect_xlsx(sample: Sample) -> Proposal | None:
+    """The first sheet of a workbook, whose first row names the columns."""
+    if not sample.head.startswith(_ZIP) or _WORKBOOK not in sample.head:
+        return None
+    calamine: Any = importlib.import_module("python_calamine")  # an extra
+    sample.source.seek(0)
+    try:
+        workbook = calamine.CalamineWorkbook.from_filelike(sample.source)
+        sheets = {name: workbook.get_sheet_by_name(name) for name in workbook.sheet_names}
+        name, sheet = next((each for each in sheets.items() if each[1].height > 1), ("", None))
+        rows = sheet.to_python(nrows=MAX_ROWS) if sheet is not None else []
+    except (calamine.CalamineError, ValueError, OSError):
+        return None
+    if len(rows) < 2 or any(map(could_hold_pan, [name, *map(str, rows[0])])):
+        return None
+    records = [
+        dict(zip(map(str, rows[0]), map(_sheet_cell, row), strict=False)) for row in rows[1:]
+    ]
+    return _of_records({"type": "xlsx"} | ({"sheet": name} if len(sheets) > 1 else {}), records)
+
+
+def _sheet_cell(cell: Any) -> Any:
+    """A whole number is shown as one: a sheet knows no others than floating ones."""
+    return _plain(int(cell) if isinstance(cell, float) and cell.is_integer() else cell)
 
 
 def _typed(settings: Mapping[str, object], batch: pa.RecordBatch | None) -> Proposal | None:

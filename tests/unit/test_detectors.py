@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fastavro
 import pyarrow as pa
 import pyarrow.orc
 import pyarrow.parquet as pq
@@ -22,10 +24,12 @@ from pipeline.drafting.fixed_width import detect_fixed_width, spans_of
 from pipeline.drafting.processors import ctf_settings, ipm_settings
 from pipeline.drafting.sample import Proposal, take_sample
 from pipeline.drafting.structured import (
+    detect_avro,
     detect_json_array,
     detect_json_lines,
     detect_orc,
     detect_parquet,
+    detect_xlsx,
 )
 from pipeline.samples.cards import synthetic_pans
 
@@ -74,6 +78,10 @@ def test_a_card_that_is_a_number_in_json_keeps_all_of_its_digits() -> None:
         ("[\n{}\n]", {"type": "json"}),
         ('{{"payments": [{}', {"type": "json", "path": "payments"}),
         ("[{}, ", {"type": "json"}),
+        (
+            '{{"day": [1, [2]], "a": {{"x": 1}}, "b": {{"rows": [{}]}}}}',
+            {"type": "json", "path": "b.rows"},
+        ),
     ],
 )
 def test_a_json_array_is_found_by_itself_or_under_a_name(
@@ -107,6 +115,75 @@ def test_parquet_and_orc_are_told_by_magic_and_name_their_columns() -> None:
         assert pan_columns(proposal) == ["card", "as_number", "inner.pan"]
         assert proposal is not None
         assert proposal.numbers == {"id", "as_number", "inner.x"}
+
+
+def test_avro_is_told_by_magic_and_names_its_columns() -> None:
+    schema = {
+        "type": "record",
+        "name": "row",
+        "fields": [
+            {"name": "card", "type": "string"},
+            {"name": "as_number", "type": ["null", "long"]},
+            {
+                "name": "inner",
+                "type": {
+                    "type": "record",
+                    "name": "i",
+                    "fields": [{"name": "pan", "type": "string"}],
+                },
+            },
+        ],
+    }
+    sink = io.BytesIO()
+    fastavro.writer(
+        sink, schema, [{"card": p, "as_number": int(p), "inner": {"pan": p}} for p in PANS]
+    )
+    proposal = detect_avro(take_sample(io.BytesIO(sink.getvalue())))
+    assert pan_columns(proposal) == ["card", "as_number", "inner.pan"]
+    assert proposal is not None
+    assert proposal.numbers == {"as_number"}
+    assert detect_avro(take_sample(io.BytesIO(sink.getvalue()[:40]))) is None
+    assert detect_avro(take_sample(io.BytesIO(b"card,n\n"))) is None
+
+
+def a_workbook(rows: list[list[str]]) -> bytes:
+    """The least that a spreadsheet program opens: cells of inline text and numbers."""
+    kinds = {True: '<c t="inlineStr"><is><t>{}</t></is></c>', False: "<c><v>{}</v></c>"}
+    body = "".join(
+        "<row>"
+        + "".join(kinds[not cell.isdigit() or len(cell) > 15].format(cell) for cell in row)
+        + "</row>"
+        for row in rows
+    )
+    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    package = "http://schemas.openxmlformats.org/package/2006"
+    parts = {
+        "[Content_Types].xml": f'<Types xmlns="{package}/content-types"/>',
+        "_rels/.rels": f'<Relationships xmlns="{package}/relationships"><Relationship Id="r1" Type="{office}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+        "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets><sheet name="One" sheetId="1" r:id="r1"/></sheets></workbook>',
+        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{package}/relationships"><Relationship Id="r1" Type="{office}/worksheet" Target="worksheets/one.xml"/></Relationships>',
+        "xl/worksheets/one.xml": f'<worksheet xmlns="{main}"><sheetData>{body}</sheetData></worksheet>',
+    }
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    return sink.getvalue()
+
+
+def test_a_workbook_names_its_columns_in_the_first_row() -> None:
+    content = a_workbook([["card", "n"], *([pan, "5"] for pan in PANS)])
+    proposal = detect_xlsx(take_sample(io.BytesIO(content)))
+    assert pan_columns(proposal) == ["card"]
+    assert proposal is not None
+    assert proposal.settings == {"type": "xlsx"}
+    assert proposal.cells.column("n")[0].as_py() == "5"
+    assert proposal.numbers == {"n"}
+    assert detect_xlsx(take_sample(io.BytesIO(content[:300]))) is None
+    assert (
+        detect_xlsx(take_sample(io.BytesIO(a_workbook([[PANS[0], "n"], [PANS[1], "5"]])))) is None
+    )
 
 
 def test_a_cut_parquet_file_is_none() -> None:
@@ -168,7 +245,7 @@ def test_a_third_partys_ipm_file_is_told(shared_data: Path) -> None:
 
 
 def test_every_format_has_a_detector_that_knows_no_other_format_for_its_own() -> None:
-    assert set(FORMATS) <= {format_type for format_type, _ in DETECTORS} | {"avro", "xlsx"}
+    assert set(FORMATS) <= {format_type for format_type, _ in DETECTORS}
 
 
 @pytest.mark.parametrize("detect", [detect_json_lines, detect_json_array, detect_fixed_width])
