@@ -6,6 +6,7 @@ import importlib
 import itertools
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -188,15 +189,28 @@ def detect_xlsx(sample: Sample) -> Proposal | None:
         workbook = calamine.CalamineWorkbook.from_filelike(sample.source)
         sheets = {name: workbook.get_sheet_by_name(name) for name in workbook.sheet_names}
         name, sheet = next((each for each in sheets.items() if each[1].height > 1), ("", None))
-        rows = sheet.to_python(nrows=MAX_ROWS) if sheet is not None else []
+        rows = sheet.to_python(skip_empty_area=False, nrows=MAX_ROWS) if sheet is not None else []
     except (calamine.CalamineError, ValueError, OSError):
         return None
-    if len(rows) < 2 or any(map(could_hold_pan, [name, *map(str, rows[0])])):
+    header = _header_row(rows)
+    names = list(map(str, rows[header])) if rows else []
+    if not names or any(map(could_hold_pan, [name, *names])):
         return None
     records = [
-        dict(zip(map(str, rows[0]), map(_sheet_cell, row), strict=False)) for row in rows[1:]
+        {column: _sheet_cell(cell) for column, cell in zip(names, row, strict=False) if column}
+        for row in rows[header + 1 :]
     ]
-    return _of_records({"type": "xlsx"} | ({"sheet": name} if len(sheets) > 1 else {}), records)
+    settings: dict[str, object] = {"type": "xlsx"}
+    settings |= {"sheet": name} if len(sheets) > 1 else {}
+    settings |= {"header_row": header + 1} if header else {}
+    return _of_records(settings, records) if records else None
+
+
+def _header_row(rows: Sequence[Sequence[Any]]) -> int:
+    """Which row names the columns, from 0: the first that is as full as most; titles are not."""
+    filled = [sum(cell != "" for cell in row) for row in rows]
+    usual = Counter(filled).most_common(1)[0][0] if filled else 0
+    return next((at for at, count in enumerate(filled[:20]) if count >= usual), 0)
 
 
 def _sheet_cell(cell: Any) -> Any:

@@ -181,6 +181,11 @@ def test_a_workbook_names_its_columns_in_the_first_row() -> None:
     assert proposal.cells.column("n")[0].as_py() == "5"
     assert proposal.numbers == {"n"}
     assert detect_xlsx(take_sample(io.BytesIO(content[:300]))) is None
+    titled = a_workbook([["Payments of a day"], ["card", "n"], *([pan, "5"] for pan in PANS)])
+    proposal = detect_xlsx(take_sample(io.BytesIO(titled)))
+    assert pan_columns(proposal) == ["card"]
+    assert proposal is not None
+    assert proposal.settings == {"type": "xlsx", "header_row": 2}
     assert (
         detect_xlsx(take_sample(io.BytesIO(a_workbook([[PANS[0], "n"], [PANS[1], "5"]])))) is None
     )
