@@ -18,7 +18,7 @@ from pipeline.core.distinct import DistinctPans
 from pipeline.core.envelope import TOKEN_PREFIX
 from pipeline.core.fingerprints import Fingerprinter
 from pipeline.core.forecast import Forecast, Work, distinct_in_all, forecast
-from pipeline.core.gather import GatheredPans, gather
+from pipeline.core.gather import GatheredPans, MetPans, gather
 from pipeline.core.guard import Hit, KnownPans
 from pipeline.core.layouts import Layout
 from pipeline.core.masking import masked_pan, shape_of
@@ -158,6 +158,7 @@ class _Look:
         self._distinct: dict[str, DistinctPans] = defaultdict(DistinctPans)
         self._tally = Tally()
         self._growth: list[tuple[int, int]] = []
+        self._met = MetPans()
         self._pans_looked_up = 0
         self._rows_with_pans = 0
 
@@ -170,7 +171,7 @@ class _Look:
         text_hits = find_in_text(checked, self.layout, known)
         gathered = gather(checked, digits_of(text_hits), one_time=False)
         schema = output_schema(batch.file_columns, self.layout)
-        tokens = [_STAND_IN] * len(gathered.pans)
+        tokens = pa.repeat(_STAND_IN, len(gathered.digits))
         table = scrubbed(checked, gathered, text_hits, tokens, schema)
         table, guard_faults = self._guarded(table, checked, known)
         self._count_pans(checked, gathered)
@@ -208,7 +209,7 @@ class _Look:
 
     def _count_pans(self, checked: CheckedRows, gathered: GatheredPans) -> None:
         by_scheme: dict[str, list[bytes]] = defaultdict(list)
-        for pan in gathered.pans.digits:
+        for pan in self._not_met(gathered.digits).cast(pa.binary()).to_pylist():
             by_scheme[scheme_of(pan)].append(pan)
         for scheme, pans in by_scheme.items():
             prints = self._fingerprinter.fingerprints(pans, self.layout.scope)
@@ -221,7 +222,13 @@ class _Look:
             counts = pc.value_counts(digits.drop_null().cast(pa.binary()))
             for each in counts.to_pylist():
                 self._cells[scheme_of(each["values"])] += each["counts"]
-        self._pans_looked_up += len(gathered.pans)
+
+    def _not_met(self, digits: pa.Array) -> pa.Array:
+        """The PANs that have not been met, which the worker would look up."""
+        fresh = digits.filter(pc.is_null(self._met.tokens(digits)))
+        self._met.meet(fresh, pa.repeat(_STAND_IN, len(fresh)))
+        self._pans_looked_up += len(fresh)
+        return fresh
 
     def _count_rows(self, batch: TextRecordBatch, written: int, faults: Sequence[Fault]) -> None:
         self._tally.rows_read += batch.rows
