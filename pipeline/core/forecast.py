@@ -1,7 +1,7 @@
 """What a file will take: seconds, calls to AWS, dollars.
 
-The calls are counted as the worker makes them. The speeds are for planning: about twice the
-processor time that the line takes in `make bench` on a machine with nothing else to do.
+The calls are counted as the worker makes them. The speeds are those that `docs/sizing.md` plans
+with, about twice what the line takes on a machine with nothing else to do.
 """
 
 from __future__ import annotations
