@@ -61,7 +61,8 @@ class Aws:
     def _s3(self, head: bytes) -> tuple[int, bytes, bytes]:
         method, path, _ = head.split(b" ", 2)
         parts = unquote(path.decode()).split("?")[0].split("/")
-        content = self._objects.get(parts[2] if len(parts) > 2 else "")
+        folder = parts[2] if len(parts) > 2 and parts[-1] != "folders.toml" else ""
+        content = self._objects.get(folder)
         if method in (b"GET", b"HEAD"):
             if content is None:
                 return 404, b"", b"<Error><Code>NoSuchKey</Code></Error>"

@@ -72,6 +72,8 @@ class _Attempt:
         self._ports = worker.ports
         self._meter = Meter(worker.ports)
         self._source: SourceObject | None = None
+        self._layout_name: str | None = None
+        self._layout: Layout | None = None
         self._duplicate_of: str | None = None
         self._repair_of: str | None = None
         self._held: list[str] = []
@@ -100,7 +102,7 @@ class _Attempt:
         try:
             outcome = work()
         except PermanentError as error:
-            return self._refused(layout_name_of(self._upload.key), error)
+            return self._refused(self._layout_name or layout_name_of(self._upload.key), error)
         except TransientError as error:
             self._ports.ledger.note_trouble(self._job_id, error.code)
             raise
@@ -135,9 +137,10 @@ class _Attempt:
         return self._decided(file.chain, file.put_together(fan_out))
 
     def _file(self, seconds_left: Callable[[], float]) -> FannedOutFile:
-        layout_name = layout_name_of(self._upload.key)
+        layout_name = self._layout_name = self._ports.layouts.name_for(self._upload.key)
         self._source = self._ports.quarantine.find(self._upload.key, self._upload.version_id)
         layout = None if layout_name == AUTO else self._ports.layouts.get(layout_name)
+        self._layout = layout
         chain = ChunkChain(
             self._job_id,
             self._source,
@@ -248,6 +251,8 @@ class _Attempt:
             started_at=whole.started_at if whole else iso_time(self._meter.started_at),
             finished_at=iso_time(self._ports.clock()),
             seconds=seconds,
+            layout_version=(self._layout.version or None) if self._layout else None,
+            layout_sha256=self._layout.sha256 if self._layout else None,
         )
 
     def _carried_out(self, decision: Decision, *, is_committed: bool) -> Mapping[str, Any]:

@@ -210,6 +210,13 @@ class Ledger(Protocol):
 class LayoutCatalogue(Protocol):
     """Layouts by name: the deployment's own, and those that ship with the product."""
 
+    def name_for(self, key: str) -> str:
+        """The layout of an upload's object key.
+
+        Raises `PermanentError` `pan_in_object_key`, or `LayoutError` when the rules for folders
+        have mistakes.
+        """
+
     def get(self, name: str) -> Layout:
         """Raises `PermanentError` `unknown_layout`, or `LayoutError` for one with mistakes."""
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import importlib.resources
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-import smart_open
-from botocore.exceptions import BotoCoreError, ClientError
-
-from pipeline.aws.faults import error_code, transient
-from pipeline.core.layouts import MAX_LAYOUT_BYTES, Layout, parse_layout
-from pipeline.errors import PermanentError, TransientError
+from pipeline.aws.layout_documents import MAX_KEPT_DOCUMENTS, UriDocuments
+from pipeline.core.folders import FOLDERS_DOCUMENT, NO_RULES, parse_folder_rules
+from pipeline.core.jobs import layout_name_of, repaired_job_of
+from pipeline.core.layouts import NAME, RESERVED_NAMES, Layout, parse_layout
+from pipeline.errors import PermanentError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
-_ABSENT = frozenset({"NoSuchKey", "404", "NotFound"})
 _BUILT_IN = importlib.resources.files("pipeline.layouts_builtin")
 
 
@@ -25,42 +23,37 @@ class UriLayouts:
     """Looks under a bucket prefix or folder first, then among the built-in layouts."""
 
     def __init__(self, uri: str, client: S3Client) -> None:
-        self._uri = uri.rstrip("/")
-        self._client = client
+        self._documents = UriDocuments(uri, client)
+        self._parsed = lru_cache(MAX_KEPT_DOCUMENTS)(parse_layout)
+        self._parsed_rules = lru_cache(1)(parse_folder_rules)
+
+    def name_for(self, key: str) -> str:
+        """What the folder rules say of an object key, or else the key itself.
+
+        Raises `LayoutError` when the rules have mistakes, `PermanentError` `pan_in_object_key`.
+        """
+        own_name = layout_name_of(key)
+        if repaired_job_of(key) is not None:  # repairs are sent to the layout of their job
+            return own_name
+        document = self._documents.read(FOLDERS_DOCUMENT)
+        rules = NO_RULES if document is None else self._parsed_rules(document)
+        return rules.layout_for(key) or own_name
 
     def get(self, name: str) -> Layout:
         """The layout; raises `PermanentError` `unknown_layout`, or `LayoutError`."""
-        if not _NAME.fullmatch(name):
+        document = self.document(name)
+        if document is None:
+            raise PermanentError("unknown_layout", f"no layout {name}: add {name}.toml")
+        return self._parsed(document, name)
+
+    def document(self, name: str) -> bytes | None:
+        """The TOML of the layout, None if there is none; raises `PermanentError` for no name."""
+        if not re.fullmatch(NAME, name) or name in RESERVED_NAMES:
             raise PermanentError(
                 "unknown_layout", "the folder under incoming/ is not a layout's name"
             )
-        document = self._own(name)
-        if document is None:
-            document = built_in_layout(name)
-        if document is None:
-            raise PermanentError("unknown_layout", f"no layout {name}: add {name}.toml")
-        return parse_layout(document, expected_name=name)
-
-    def _own(self, name: str) -> bytes | None:
-        params = {"client": self._client} if self._uri.startswith("s3://") else {}
-        try:
-            with smart_open.open(
-                f"{self._uri}/{name}.toml", "rb", transport_params=params
-            ) as document:
-                content: bytes = document.read(MAX_LAYOUT_BYTES + 1)
-                return content
-        except FileNotFoundError:
-            return None
-        except BotoCoreError as error:  # a time-out is an OSError too
-            raise TransientError(
-                "aws_unreachable", f"s3:GetObject: {type(error).__name__}"
-            ) from None
-        except OSError as error:
-            cause = getattr(error, "backend_error", None)
-            code = error_code(cause) if isinstance(cause, ClientError) else type(error).__name__
-            if code in _ABSENT:
-                return None
-            raise transient("s3:GetObject", code) from None
+        own = self._documents.read(f"{name}.toml")
+        return built_in_layout(name) if own is None else own
 
 
 def built_in_layout(name: str) -> bytes | None:

@@ -13,6 +13,7 @@ from pipeline.cli import (
     demo,
     dlq,
     generate,
+    inspect,
     jobs,
     layouts,
     loadtest,
@@ -54,6 +55,7 @@ def _options(
 app.command(epilog=uploads.EXAMPLES)(uploads.upload)
 app.command(epilog=examples("pantok jobs --watch", "pantok jobs --limit 5 --json"))(jobs.jobs)
 app.command(epilog=examples("pantok receipt job_6tok5sahhchio7bet4erbxqbfi"))(jobs.receipt)
+app.command(epilog=inspect.EXAMPLES)(inspect.inspect)
 app.command(epilog=query.EXAMPLES)(query.query)
 app.command(epilog=scan.EXAMPLES)(scan.scan)
 app.command(epilog=generate.EXAMPLES)(generate.generate)

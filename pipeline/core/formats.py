@@ -19,18 +19,18 @@ _ESCAPING_CODECS = frozenset({"idna", "punycode", "raw-unicode-escape", "unicode
 class Strict(BaseModel):
     """A part of a layout: unknown settings are mistakes, and mistakes never show their values."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
 
 
 class FormatSettings(Strict):
-    """What all formats have in common.
-
-    `null_values` are the cells that stand for no value. `fields` are the names of the columns, if
-    the layout gives them; else the file does.
-    """
+    """What all formats have in common."""
 
     null_values: tuple[str, ...] = ("",)
+    """The cells that stand for no value."""
     fields: tuple[str, ...] = ()
+    """The names of the columns, if the layout gives them; else the file does."""
 
     @property
     def has_lines(self) -> bool:
@@ -57,28 +57,36 @@ class FormatSettings(Strict):
 
 
 class Delimited(FormatSettings):
-    """Delimited text: how bytes become records and fields.
-
-    What comes before the records: `preamble_lines` counts lines, `preamble_until` is how the first
-    line behind them begins. Lines that begin with one of `comments` are no records wherever they
-    stand, nor are the last `footer_lines`. `trim` takes spaces around cells away. `short_rows` and
-    `long_rows` say what becomes of records with too few or too many fields.
-    """
+    """Delimited text: how bytes become records and fields."""
 
     type: Literal["delimited"] = "delimited"
+    """Delimited text."""
     delimiter: str = Field(default=",", min_length=1, max_length=8)
+    """What stands between fields; several characters, or one outside ASCII, need quote = ''."""
     quote: str = '"'
+    """What fields may stand in; empty for no quoting."""
     escape: str = ""
+    """A character that takes the next one as it is; empty for none."""
     header: bool = True
+    """Whether the first record names the columns; otherwise `fields` does."""
     encoding: str = "utf-8"
+    """Any encoding of text that Python knows."""
     embedded_newlines: bool = False
+    """Whether a quoted field may hold line ends."""
     preamble_lines: int = Field(default=0, ge=0, le=MAX_EXTRA_LINES)
+    """How many lines come before the records."""
     preamble_until: str = ""
+    """How the first line behind the preamble begins."""
     comments: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Lines that begin with one of these are no records, wherever they stand."""
     footer_lines: int = Field(default=0, ge=0, le=MAX_EXTRA_LINES)
+    """How many lines at the end are no records."""
     trim: bool = False
+    """Whether spaces around cells are taken away."""
     short_rows: Literal["reject", "pad"] = "reject"
+    """What becomes of records with too few fields."""
     long_rows: Literal["reject", "cut_empty", "cut"] = "reject"
+    """What becomes of records with too many fields."""
 
     @field_validator("quote", "escape")
     @classmethod

@@ -1,14 +1,17 @@
 """The layout grammar: how a file is read, and what becomes of each of its columns.
 
-A layout is a TOML document. What it does not name is dropped.
+A layout is a TOML document. What it does not name is dropped. The docstrings of the settings are
+their descriptions in the JSON Schema and in the advice of `pantok layouts check`.
 """
 
 from __future__ import annotations
 
 import difflib
+import hashlib
 import re
 import tomllib
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,7 +19,9 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     Field,
+    PrivateAttr,
     ValidationError,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -26,16 +31,19 @@ from pipeline.core.formats import Delimited, Strict
 from pipeline.core.guard import could_hold_pan
 from pipeline.core.known_formats import FORMATS, Format
 from pipeline.core.pans import MAX_PAN_DIGITS, MIN_PAN_DIGITS
-from pipeline.core.record_types import Records, RecordType, TrailerTotals
+from pipeline.core.record_types import Records
 from pipeline.core.sensitive import is_sensitive_name
 from pipeline.errors import LayoutError
 
 MAX_LAYOUT_BYTES = 1 << 20
 MAX_DECIMAL_PRECISION = 38  # Arrow decimal128
 
-_NAME = r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$"
+RESERVED_NAMES = frozenset({"auto", "folders"})  # the layout without a document; `folders.toml`
+
+NAME = r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$"
 _DECIMAL = re.compile(r"decimal\(\s*(\d{1,2})\s*,\s*(\d{1,2})\s*\)")
 _SIMPLE_TYPES = ("string", "integer", "date", "timestamp", "boolean")
+_VERSION = r"^(?:[A-Za-z0-9][A-Za-z0-9._+-]{0,31})?$"
 _DIRECTIVE = re.compile(r"%(.?)", re.DOTALL)
 _DAY_DIRECTIVES = frozenset("YymbBdjaA%")  # those that Arrow and Python read alike
 _TIME_DIRECTIVES = _DAY_DIRECTIVES | frozenset("HIMSpz")
@@ -63,22 +71,38 @@ def _parse_type(text: object) -> object:
     return {"kind": "decimal", "precision": precision, "scale": scale}
 
 
-class Column(Strict):
-    """What becomes of one column.
+_TYPE_SCHEMA = {
+    "type": "string",
+    "pattern": rf"^(?:{'|'.join(_SIMPLE_TYPES)}|{_DECIMAL.pattern})$",
+    "examples": [*_SIMPLE_TYPES, "decimal(12,2)"],
+}
 
-    `digits` is how many a PAN has that the file holds as a number: without it, nobody can say
-    whether zeros went before it.
-    """
+
+class Column(Strict):
+    """What becomes of one column."""
 
     role: Literal["pan", "keep", "text", "drop"]
-    type: Annotated[ColumnType, BeforeValidator(_parse_type)] = ColumnType()
+    """`pan`: replaced by token and last4. `keep`: kept with its type. `text`: kept as text, PANs
+    inside replaced by their tokens. `drop`: dropped, like every column that is not named."""
+    type: Annotated[ColumnType, BeforeValidator(_parse_type), WithJsonSchema(_TYPE_SCHEMA)] = (
+        ColumnType()
+    )
+    """Of a kept column: string, integer, decimal(P,S), date, timestamp or boolean."""
     format: str = ""
+    """Of a kept date or timestamp that is not ISO 8601: a strptime pattern, `%d.%m.%Y` say."""
     guard: Literal["full", "exact"] = "full"
+    """Of a kept column. `full`: searched for all that looks like a PAN. `exact`: only for PANs of
+    the same file, which is for reference numbers."""
     empty: Literal["reject", "keep"] = "reject"
+    """Of a PAN column: what becomes of a row whose cell is empty."""
     luhn: Literal["count", "require"] = "count"
+    """Of a PAN column: whether wrong check digits are counted, or reject the row."""
     pad: Literal["", "0"] = ""
+    """Of a PAN column: `0` if leading zeros are padding, which goes."""
     digits: int | None = Field(default=None, ge=MIN_PAN_DIGITS, le=MAX_PAN_DIGITS)
+    """Of a PAN column: how many digits each PAN has; leading zeros that got lost come back."""
     extract: str = Field(default="", max_length=500)
+    """Of a PAN column: a regular expression (RE2) whose group `pan` is the PAN in the cell."""
 
     @field_validator("extract")
     @classmethod
@@ -127,9 +151,22 @@ class Options(Strict):
     """Choices that hold for the whole file."""
 
     token_mode: Literal["per_pan", "one_time"] = "per_pan"
+    """One token for each card, or one for each row."""
     guard_action: Literal["reject", "redact", "tokenize"] = "reject"
+    """What happens to a kept cell with a PAN: the row is rejected, the cell redacted, or the PAN
+    tokenized."""
     customer_id: str | None = Field(default=None, min_length=1)
+    """The column whose value becomes `metadata.customer_id` of the vault row."""
     duplicates: Literal["report", "refuse"] = "report"
+    """What happens to a file with the content of another one."""
+
+
+def _as_text(version: object) -> object:
+    """A version may be an integer."""
+    return str(version) if isinstance(version, int) and not isinstance(version, bool) else version
+
+
+_VERSION_SCHEMA = {"type": ["string", "integer"], "pattern": _VERSION}
 
 
 class Decryption(Strict):
@@ -138,19 +175,42 @@ class Decryption(Strict):
     key: str = Field(
         pattern=r"^(?:secretsmanager:[A-Za-z0-9/_+=.@:-]{1,512}|s3\+kms:s3://\S{3,1100})$"
     )
+    """`secretsmanager:<name>`, or `s3+kms:s3://<bucket>/<key>` for an object that KMS wrapped."""
 
 
 class Layout(Strict):
-    """A checked layout."""
+    """How files of one kind are read, and what becomes of each of their columns."""
 
-    name: str = Field(pattern=_NAME)
+    name: str = Field(pattern=NAME)
+    """The layout's name: the file's name without .toml."""
+    version: Annotated[
+        str, BeforeValidator(_as_text), WithJsonSchema(_VERSION_SCHEMA), Field(pattern=_VERSION)
+    ] = ""
+    """The layout's version, for people: the receipt repeats it."""
     description: str = ""
-    scope: str = Field(default="default", pattern=_NAME)
+    """What the files are, in a sentence."""
+    scope: str = Field(default="default", pattern=NAME)
+    """A card has one token in each scope."""
     format: Format = Field(default_factory=Delimited)
+    """How bytes become records and fields."""
     decryption: Decryption | None = None
+    """Where the private key is that opens encrypted uploads."""
     records: Records | None = None
+    """Record types, told apart by how a line begins."""
     columns: dict[str, Column]
+    """What becomes of each column, by its name; what is not named is dropped."""
     options: Options = Options()
+    """Choices that hold for the whole file."""
+
+    _sha256: str = PrivateAttr(default="")
+
+    @field_validator("version")
+    @classmethod
+    def _is_no_long_number(cls, version: str) -> str:
+        """Receipts repeat it."""
+        if could_hold_pan(version):
+            raise ValueError("cannot hold a long number")
+        return version
 
     @model_validator(mode="after")
     def _tokenizes_something_and_keeps_nothing_sensitive(self) -> Self:
@@ -205,6 +265,11 @@ class Layout(Strict):
             raise ValueError("columns: a kept column has the name of a token or last4 column")
 
     @property
+    def sha256(self) -> str:
+        """Of the document that the layout was read from, in hexadecimal; empty for `auto`."""
+        return self._sha256
+
+    @property
     def pan_columns(self) -> tuple[str, ...]:
         """The columns that hold PANs, in the layout's order."""
         return tuple(name for name, column in self.columns.items() if column.role == "pan")
@@ -236,21 +301,29 @@ def parse_layout(document: bytes, expected_name: str | None = None) -> Layout:
     `expected_name` is the stem of the document's file name, which the layout must repeat.
     Raises `LayoutError` with every mistake found, each with its place; never with a value.
     """
+    unverified = parse_toml(document)
+    try:
+        layout = Layout.model_validate(unverified)
+    except ValidationError as error:
+        raise LayoutError(tuple(mistake_in_words(item) for item in error.errors())) from None
+    if layout.name in RESERVED_NAMES:
+        raise LayoutError((f"name: {layout.name} is reserved",))
+    if expected_name is not None and layout.name != expected_name:
+        raise LayoutError(("name: must equal the layout's file name without .toml",))
+    layout._sha256 = hashlib.sha256(document).hexdigest()
+    return layout
+
+
+def parse_toml(document: bytes) -> dict[str, Any]:
+    """What a TOML document holds; raises `LayoutError` with the place of its mistake."""
     if len(document) > MAX_LAYOUT_BYTES:
         raise LayoutError((f"the document is larger than {MAX_LAYOUT_BYTES} bytes",))
     try:
-        unverified = tomllib.loads(document.decode("utf-8"))
+        return tomllib.loads(document.decode("utf-8"))
     except UnicodeDecodeError:
         raise LayoutError(("the document is not UTF-8",)) from None
     except (ValueError, RecursionError) as error:  # ValueError: an integer of too many digits
         raise LayoutError((_place_of_syntax_error(error),)) from None
-    try:
-        layout = Layout.model_validate(unverified)
-    except ValidationError as error:
-        raise LayoutError(tuple(_mistake(item) for item in error.errors())) from None
-    if expected_name is not None and layout.name != expected_name:
-        raise LayoutError(("name: must equal the layout's file name without .toml",))
-    return layout
 
 
 def _place_of_syntax_error(error: Exception) -> str:
@@ -258,18 +331,26 @@ def _place_of_syntax_error(error: Exception) -> str:
     return f"not valid TOML at {place[0]}" if place else "not valid TOML"
 
 
-def _mistake(item: ErrorDetails) -> str:
-    loc, format_model = item["loc"], FORMATS["delimited"]
-    if loc[:1] == ("format",) and len(loc) > 1 and loc[1] in FORMATS:
-        format_model = FORMATS[str(loc[1])]
-        loc = (loc[0], *loc[2:])  # the type by which the model was chosen is no setting
-    place = ".".join(map(_printable, loc))
+def mistake_in_words(item: ErrorDetails) -> str:
+    """A mistake with its place in front, as far as pydantic knows it; never with a value."""
+    place = ".".join(map(_printable, place_of(item)))
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "union_tag_invalid":
-        place, message = "format.type", f"must be one of {', '.join(FORMATS)}"
+        message = f"must be one of {', '.join(FORMATS)}"
     if item["type"] == "extra_forbidden":
-        message = "unknown setting" + _suggestion(loc, format_model)
+        close = difflib.get_close_matches(str(place_of(item)[-1]), settings_beside(item), n=1)
+        message = "unknown setting" + (f"; did you mean {close[0]}?" if close else "")
     return f"{place}: {message}" if place else message
+
+
+def place_of(item: ErrorDetails) -> tuple[int | str, ...]:
+    """The path of tables and settings to a mistake."""
+    loc = item["loc"]
+    if item["type"] == "union_tag_invalid":
+        return (*loc, "type")
+    if loc[:1] == ("format",) and len(loc) > 1 and loc[1] in FORMATS:
+        return (loc[0], *loc[2:])  # the type by which the model was chosen is no setting
+    return loc
 
 
 def _printable(part: int | str) -> str:
@@ -277,17 +358,28 @@ def _printable(part: int | str) -> str:
     return "[long number]" if could_hold_pan(str(part)) else str(part)
 
 
-def _suggestion(loc: tuple[int | str, ...], format_model: type[BaseModel]) -> str:
-    models: dict[str, type[BaseModel]] = {
-        "": Layout,
-        "format": format_model,
-        "records": Records,
-        "totals": TrailerTotals,
-        "options": Options,
-        "decryption": Decryption,
-    }
-    parent = str(loc[-2]) if len(loc) > 1 else ""
-    by_name = RecordType if loc[0] == "records" else Column
-    model: Any = models.get(parent, by_name)
-    close = difflib.get_close_matches(str(loc[-1]), model.model_fields, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+def settings_beside(item: ErrorDetails) -> list[str]:
+    """The settings that the table of a mistake has."""
+    return list(model_of_table(item["loc"][:-1]).model_fields)
+
+
+def model_of_table(loc: Sequence[int | str]) -> type[BaseModel]:
+    """The model of the table at that place, as pydantic names places."""
+    models: list[type[BaseModel]] = [Layout]
+    is_named_freely = False
+    for part in loc:
+        if is_named_freely:
+            is_named_freely = False
+        elif FORMATS.get(str(part)) in models:
+            models = [FORMATS[str(part)]]
+        else:
+            fields = [each.model_fields[str(part)] for each in models if part in each.model_fields]
+            models = [model for field in fields for model in _models_in(field.annotation)] or models
+            is_named_freely = any(get_origin(each.annotation) in (dict, tuple) for each in fields)
+    return models[0]
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in get_args(annotation) for model in _models_in(inner)]

@@ -92,6 +92,8 @@ class JobFacts:
     started_at: str
     finished_at: str
     seconds: float
+    layout_version: str | None = None
+    layout_sha256: str | None = None
 
 
 def committed_receipt(
@@ -126,6 +128,8 @@ def _receipt(facts: JobFacts, tally: Tally, reason: str | None, detail: str) -> 
         "reason": reason,
         "detail": detail or None,
         "layout": facts.layout,
+        "layout_version": facts.layout_version,
+        "layout_sha256": facts.layout_sha256,
         "source": {
             "uri": facts.uri,
             "version_id": facts.version_id,

@@ -29,12 +29,12 @@ def auto_layout(sample: bytes) -> Layout:
     `no_pan_column` when no column holds PANs, `not_delimited_text` when it is not such a file.
     """
     text = _as_text(sample)
-    delimiter = _likeliest_delimiter(text)
+    delimiter = likeliest_delimiter(text)
     rows = _rows(text, delimiter)
     if not rows:
         raise PermanentError("no_rows", "the file holds no data records")
     columns = _pan_columns(rows[1:] or rows)
-    has_header = len(rows) > 1 and all(_is_name(_cell(rows[0], at)) for at in columns)
+    has_header = len(rows) > 1 and all(is_name(_cell(rows[0], at)) for at in columns)
     names = _names(rows[0], has_header=has_header)
     columns = [at for at in columns if at < len(names) and not is_sensitive_name(names[at])]
     if not columns:
@@ -71,7 +71,7 @@ def _rows(text: str, delimiter: str) -> list[list[str]]:
         raise PermanentError("not_delimited_text", "the file cannot be split into fields") from None
 
 
-def _likeliest_delimiter(text: str) -> str:
+def likeliest_delimiter(text: str) -> str:
     """The delimiter that splits most of the first lines into the same number of fields."""
     lines = text.splitlines()[:100]
     return max(_DELIMITERS, key=lambda delimiter: _evenness(lines, delimiter))
@@ -100,7 +100,7 @@ def _pans_among(cells: Sequence[str]) -> int:
     return sum(has_issuer_prefix(pan) and passes_luhn(pan) for pan in digits.to_pylist())
 
 
-def _is_name(cell: str) -> bool:
+def is_name(cell: str) -> bool:
     """Whether a cell above card numbers names them; else it is one of them, however unreadable."""
     return any(map(str.isalpha, cell)) and sum(map(str.isdigit, cell)) < MIN_DIGITS_OF_DATA
 

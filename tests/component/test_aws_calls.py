@@ -33,7 +33,7 @@ def _tokenize(operator: Operator, folder: Path, pans: list[str]) -> Mapping[str,
 
 
 S3_CALLS = {
-    "GetObject": 2,  # the layout and the file
+    "GetObject": 3,  # the rules for folders, the layout and the file
     "HeadObject": 1,
     "PutObject": 1,
 }

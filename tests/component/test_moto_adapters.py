@@ -532,3 +532,55 @@ def test_writers_that_race_for_a_receipt_leave_one_committed_one(s3: Any) -> Non
     assert receipt["note"] in notes
     versions = s3.list_object_versions(Bucket=BUCKET, Prefix="receipts/")["Versions"]
     assert len(versions) == 1
+
+
+FOLDERS = b'"incoming/partner-x/" = "x"\n'
+KEY = "incoming/partner-x/a.csv"
+
+
+def test_a_layout_and_the_rules_for_folders_hold_for_the_next_file(s3: Any) -> None:
+    layouts = UriLayouts(f"s3://{BUCKET}/layouts", s3)
+    assert layouts.name_for(KEY) == "partner-x"
+    s3.put_object(Bucket=BUCKET, Key="layouts/folders.toml", Body=FOLDERS)
+    s3.put_object(Bucket=BUCKET, Key="layouts/x.toml", Body=LAYOUT)
+    assert layouts.name_for(KEY) == "x"
+    assert layouts.get("x").version == ""
+    s3.put_object(Bucket=BUCKET, Key="layouts/x.toml", Body=b"version = 2\n" + LAYOUT)
+    assert layouts.get("x").version == "2"
+    s3.delete_object(Bucket=BUCKET, Key="layouts/folders.toml")
+    assert layouts.name_for(KEY) == "partner-x"
+    s3.put_object(Bucket=BUCKET, Key="layouts/folders.toml", Body=b"broken")
+    with pytest.raises(LayoutError):
+        layouts.name_for(KEY)
+
+
+def test_a_document_that_has_not_changed_is_not_sent_again(s3: Any) -> None:
+    layouts = UriLayouts(f"s3://{BUCKET}/layouts", s3)
+    s3.put_object(Bucket=BUCKET, Key="layouts/x.toml", Body=LAYOUT)
+    first = layouts.get("x")
+    answers: list[int] = []
+    s3.meta.events.register(
+        "before-parse.s3.GetObject",
+        lambda response_dict, **_: answers.append(response_dict["status_code"]),
+    )
+    assert layouts.get("x") is first
+    assert answers == [304]
+
+
+def test_repairs_and_reserved_names_are_not_looked_up(session: CountedSession, s3: Any) -> None:
+    layouts = UriLayouts(f"s3://{BUCKET}/layouts", s3)
+    before = dict(session.snapshot()["s3"])
+    assert layouts.name_for(f"incoming/x/repairs-of/job_{'a' * 26}/r.jsonl") == "x"
+    for name in ("folders", "auto", "../x"):
+        with pytest.raises(PermanentError, match="unknown_layout"):
+            layouts.get(name)
+    with pytest.raises(PermanentError, match="pan_in_object_key"):
+        layouts.name_for("incoming/4111111111111111/a.csv")
+    assert session.snapshot()["s3"] == before
+
+
+def test_rules_for_folders_can_live_in_a_folder(s3: Any, tmp_path: Any) -> None:
+    layouts = UriLayouts(str(tmp_path), s3)
+    assert layouts.name_for(KEY) == "partner-x"
+    (tmp_path / "folders.toml").write_bytes(FOLDERS)
+    assert layouts.name_for(KEY) == "x"

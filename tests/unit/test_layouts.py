@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.aws.layout_catalogue import built_in_layout, built_in_names
-from pipeline.core.layouts import MAX_LAYOUT_BYTES, Layout, parse_layout
+from pipeline.core.layouts import MAX_LAYOUT_BYTES, Layout, model_of_table, parse_layout
 from pipeline.errors import LayoutError, PermanentError
 
 LEAST = 'name = "x"\n[columns.card]\nrole = "pan"\n'
@@ -490,3 +491,40 @@ def test_a_layout_is_not_to_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         layout.name = "y"  # type: ignore[misc]
     assert isinstance(layout, Layout)
+
+
+@pytest.mark.parametrize(
+    ("version", "text"), [("3", "3"), ('"3"', "3"), ('"2026-11.b"', "2026-11.b"), ('""', "")]
+)
+def test_a_layout_can_have_a_version(version: str, text: str) -> None:
+    assert parse_layout(f"version = {version}\n{LEAST}".encode()).version == text
+
+
+@pytest.mark.parametrize(
+    "version", ["true", "1.5", '"a b"', f'"{"x" * 33}"', '"4111111111111111"', "411111111111"]
+)
+def test_a_version_is_short_and_no_card_number(version: str) -> None:
+    assert all(each.startswith("version: ") for each in mistakes(f"version = {version}\n{LEAST}"))
+
+
+def test_a_layout_knows_the_digest_of_its_document() -> None:
+    document = LEAST.encode()
+    assert parse_layout(document).sha256 == hashlib.sha256(document).hexdigest()
+    assert parse_layout(document + b"\n").sha256 != parse_layout(document).sha256
+
+
+@pytest.mark.parametrize(
+    ("place", "model"),
+    [
+        ((), "Layout"),
+        (("format",), "Delimited"),
+        (("format", "delimited"), "Delimited"),
+        (("records", "trailer_totals"), "TrailerTotals"),
+        (("columns", "card"), "Column"),
+        (("columns", "type"), "Column"),
+        (("columns", "options"), "Column"),
+        (("options",), "Options"),
+    ],
+)
+def test_each_table_is_known_by_its_place(place: tuple[str, ...], model: str) -> None:
+    assert model_of_table(place).__name__ == model

@@ -1,0 +1,1 @@
+"""A first layout for a file that has none yet, drafted from a look at the file."""
