@@ -22,6 +22,9 @@ ALLOWED = {
     "keys": PURE | {"ports"},
     "staging": PURE | {"ports"},
     "minting": PURE | {"ports", "keys"},
+    "access": PURE | {"ports"},
+    "opening": PURE | {"ports", "access", "detokenize"},
+    "tokenize_api": PURE | {"ports", "access", "keys", "minting"},
     "tokenize": PURE | {"ports", "keys", "minting", "staging"},
     "chunking": PURE | {"ports", "keys", "tokenize"},
     "detokenize": PURE | {"ports"},
@@ -30,8 +33,12 @@ ALLOWED = {
     "testing": PURE | {"ports", "keys"},
     "settings": VALUES,
     "wiring": PURE | {"ports", "settings", "aws"},
+    "api_wiring": PURE
+    | {"ports", "settings", "aws", "wiring", "keys", "access", "opening", "tokenize_api"},
     "log_filter": PURE,
-    "handlers": PURE | {"ports", "settings", "aws", "wiring", "keys", "job", "log_filter"},
+    "handlers": PURE
+    | {"ports", "settings", "aws", "wiring", "keys", "job", "log_filter"}
+    | {"access", "api_wiring", "opening", "tokenize_api"},
     "layouts_builtin": set(),
     "samples": {"samples", "errors", ""},
     "local": {"local", "errors", ""},
@@ -87,7 +94,7 @@ def test_every_part_of_the_package_has_its_rule() -> None:
 
 def test_the_lambda_imports_nothing_that_only_people_need() -> None:
     served = ("core", "readers", "aws", "handlers", "wiring", "job", "tokenize", "keys", "staging")
-    served += ("log_filter",)
+    served += ("log_filter", "access", "api_wiring", "opening", "tokenize_api")
     people = {"typer", "rich", "duckdb", "ministack", "yaml", "pytest", "moto"}
     for file in FILES:
         if file.relative_to(PIPELINE).parts[0].removesuffix(".py") in served:
