@@ -36,11 +36,13 @@ LOGGING = {
 USERS = {
     "VaultKey": {
         "WorkerRole": {"GenerateDataKey"},
+        "TokenizeRole": {"GenerateDataKey"},
         "DetokenizeRole": {"Decrypt"},
         "KeyRotationRole": {"DescribeKey", "ReEncryptFrom", "ReEncryptTo"},
     },
     "FingerprintKey": {
         "WorkerRole": {"Decrypt"},
+        "TokenizeRole": {"Decrypt"},
         "KeySetupRole": {"GenerateDataKeyWithoutPlaintext"},
     },
     "QuarantineKey": {
