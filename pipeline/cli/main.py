@@ -9,7 +9,22 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from pipeline import __version__
-from pipeline.cli import demo, dlq, generate, jobs, layouts, local, query, rejects, scan, uploads
+from pipeline.cli import (
+    api,
+    demo,
+    detokenize,
+    dlq,
+    generate,
+    grants,
+    jobs,
+    layouts,
+    local,
+    query,
+    rejects,
+    scan,
+    trace,
+    uploads,
+)
 from pipeline.cli.output import examples, say
 from pipeline.errors import LayoutError, PantokError
 from pipeline.local import LocalStackError
@@ -46,6 +61,10 @@ app.command(epilog=query.EXAMPLES)(query.query)
 app.command(epilog=scan.EXAMPLES)(scan.scan)
 app.command(epilog=generate.EXAMPLES)(generate.generate)
 app.command(epilog=examples("pantok demo", "pantok demo --keep"))(demo.demo)
+app.command(epilog=detokenize.EXAMPLES)(detokenize.detokenize)
+app.command(epilog=trace.EXAMPLES)(trace.trace)
+app.add_typer(grants.app, name="grants")
+app.add_typer(api.app, name="api")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(rejects.app, name="rejects")
 app.add_typer(layouts.app, name="layouts")
