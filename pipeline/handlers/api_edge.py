@@ -30,6 +30,7 @@ from pipeline.log_filter import redacted
 
 SERVICE = "pantok"
 MAX_BODY_CHARACTERS = 256 * 1024
+JSON_TYPE = "application/json"
 HEADERS = {
     "Cache-Control": "no-store",
     "Strict-Transport-Security": "max-age=31536000",
@@ -109,10 +110,21 @@ def count_refusal(code: str) -> None:
 def _resolved(
     app: APIGatewayRestResolver, event: Mapping[str, Any], context: Any
 ) -> dict[str, Any]:
-    if len(event.get("body") or "") > MAX_BODY_CHARACTERS:
+    body = event.get("body") or ""
+    if body and not _is_json_text(event):
+        unsupported = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+        return _plain(problem(unsupported, "not_json", _request_id(event)))
+    if len(body) > MAX_BODY_CHARACTERS:
         too_large = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
         return _plain(problem(too_large, "body_too_large", _request_id(event)))
     return app.resolve(dict(event), context)
+
+
+def _is_json_text(event: Mapping[str, Any]) -> bool:
+    """Whether the body is text that says it is JSON, or says nothing: forms have other readers."""
+    names = {name.lower(): value for name, value in _mapping(event.get("headers")).items()}
+    kind = str(names.get("content-type") or JSON_TYPE).partition(";")[0].strip().lower()
+    return kind == JSON_TYPE and not event.get("isBase64Encoded")
 
 
 def _noted(error: Exception) -> PantokError:

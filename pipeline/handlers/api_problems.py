@@ -29,6 +29,7 @@ TITLES = {
     "limit_exceeded": "The caller's limit is used up",
     "no_such_route": "There is nothing here",
     "invalid_request": "The request does not hold to the API's document",
+    "not_json": "The body is not application/json",
     "body_too_large": "The body is too large",
     "try_again": "Try again later",
     "unexpected": "Something went wrong here",

@@ -32,6 +32,7 @@ from pipeline.tokenize_api import Card, TokenizedItem, Tokenizing
 _PROBLEMS = {
     HTTPStatus.FORBIDDEN: "No grant covers the request.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than 256 KB.",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is not application/json.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "The request does not hold to this document.",
     HTTPStatus.LOCKED: "The caller asked for too many unknown tokens.",
     HTTPStatus.TOO_MANY_REQUESTS: "The caller's limit is used up.",
