@@ -25,27 +25,28 @@ class CloudWatchAuditLog:
 
     def write(self, line: str, at: datetime) -> None:
         """Stores one record; raises `TransientError` if CloudWatch does not confirm it."""
-        self._open_stream(at)
+        stream, self._stream = self._opened_stream(at), ""  # one that fails is opened anew
         event = {"timestamp": int(at.timestamp() * 1000), "message": line}
         with translated("logs:PutLogEvents"):
             response = self._client.put_log_events(
-                logGroupName=self._log_group, logStreamName=self._stream, logEvents=[event]
+                logGroupName=self._log_group, logStreamName=stream, logEvents=[event]
             )
         if response.get("rejectedLogEventsInfo"):
             raise TransientError("audit_rejected", "logs:PutLogEvents")
+        self._stream = stream
 
-    def _open_stream(self, at: datetime) -> None:
+    def _opened_stream(self, at: datetime) -> str:
         """A stream for each day."""
         stream = f"{at.astimezone(UTC):%Y/%m/%d}/{self._stream_id}"
         if stream == self._stream:
-            return
+            return stream
         with translated("logs:CreateLogStream"):
             try:
                 self._client.create_log_stream(logGroupName=self._log_group, logStreamName=stream)
             except ClientError as error:
                 if error_code(error) != _ALREADY_THERE:
                     raise
-        self._stream = stream
+        return stream
 
 
 def audit_lines(client: Any, log_group: str, term: str, start: datetime) -> Iterator[str]:
