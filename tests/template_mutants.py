@@ -376,7 +376,7 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
             condition(
                 "AuditorPolicy",
                 "ReadWhatIsKnownOfTokens",
-                "StringEquals",
+                "StringEqualsIfExists",
                 "dynamodb:Select",
                 REMOVED,
             ),

@@ -280,7 +280,7 @@ def check_the_auditor_reads_no_ciphertext(template: Template) -> list[str]:
             findings.append(f"the auditor reads {named}")
         if condition_values(statement, "Null", attributes) != ["false"]:
             findings.append("a request without attributes meets ForAllValues")
-        if condition_values(statement, "StringEquals", "dynamodb:Select") != [
+        if condition_values(statement, "StringEqualsIfExists", "dynamodb:Select") != [
             "SPECIFIC_ATTRIBUTES"
         ]:
             findings.append("a request may select all attributes")
