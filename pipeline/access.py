@@ -8,7 +8,15 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from pipeline.core.audit import Access, AuditedItem, audit_line
-from pipeline.core.grants import Action, Caller, Grant, Grants, View, parse_grants
+from pipeline.core.grants import (
+    WITH_PURPOSE,
+    Action,
+    Caller,
+    Grant,
+    Grants,
+    View,
+    parse_grants,
+)
 from pipeline.core.limits import (
     LOCK,
     OverLimit,
@@ -74,7 +82,8 @@ class RefusedError(PermanentError):
 class Request:
     """What a caller asks for: an action on `count` tokens or PANs, in one scope or any.
 
-    `tokens` are those asked about, as far as they have the form of a token.
+    `tokens` are those asked about, as far as they have the form of a token; `job_id` is the bulk
+    job that they are opened for.
     """
 
     caller: Caller
@@ -84,6 +93,7 @@ class Request:
     view: View = "masked"
     scope: str | None = None
     tokens: Sequence[str] = ()
+    job_id: str | None = None
 
 
 class Door:
@@ -138,8 +148,9 @@ class Door:
                 "answered",
                 grant=grant.name,
                 purpose=request.purpose or None,
-                view=request.view if request.action == "detokenize" else None,
+                view=request.view if request.action in WITH_PURPOSE else None,
                 scope=request.scope,
+                job_id=request.job_id,
                 items=items,
             )
         )
@@ -161,7 +172,8 @@ class Door:
                 reason=reason,
                 grant=grant.name if grant else None,
                 purpose=request.purpose or None,
-                view=request.view if request.action == "detokenize" else None,
+                view=request.view if request.action in WITH_PURPOSE else None,
+                job_id=request.job_id,
                 items=items,
             )
         )
@@ -218,6 +230,6 @@ def _refusal(over: OverLimit) -> RefusedError:
 
 
 def _counter(request: Request) -> str:
-    """Whatever reads the vault counts together, so that no way of asking is a second chance."""
-    kind = "tokenizing" if request.action == "tokenize" else "reading"
+    """Whatever reads the vault one by one counts together, so that no way is a second chance."""
+    kind = {"tokenize": "tokenizing", "bulk": "bulk"}.get(request.action, "reading")
     return f"{kind}|{request.caller.principal}"

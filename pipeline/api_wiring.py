@@ -9,7 +9,9 @@ from pipeline.access import Door
 from pipeline.aws.audit_log import CloudWatchAuditLog, LastRequestId
 from pipeline.aws.dynamodb_access import DynamoDBGrants, DynamoDBUsages, DynamoDBVaultReader
 from pipeline.aws.dynamodb_vault import DynamoDBDataKeys, DynamoDBFingerprints, DynamoDBVault
+from pipeline.aws.kms_approvals import KMSApprovals
 from pipeline.aws.kms_keys import KMSKeys
+from pipeline.bulk import Bulk
 from pipeline.keys import FingerprintKey
 from pipeline.opening import HeldDataKeys, Opening
 from pipeline.settings import ApiSettings
@@ -29,6 +31,13 @@ def opening_of(settings: ApiSettings, session: CountedSession | None = None) -> 
     )
     vault = DynamoDBVaultReader(dynamodb, settings.vault_table)
     return Opening(_door(settings, session), vault, data_keys)
+
+
+def bulk_of(settings: ApiSettings, opening: Opening, session: CountedSession | None = None) -> Bulk:
+    """What opens whole files in a deployment."""
+    session = session or CountedSession()
+    approvals = KMSApprovals(session.client("kms"), settings.bulk_key_arn)
+    return Bulk(_door(settings, session), opening, approvals, utc_now, os.urandom)
 
 
 def tokenizing_of(settings: ApiSettings, session: CountedSession | None = None) -> Tokenizing:

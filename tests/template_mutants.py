@@ -24,6 +24,7 @@ VAULT_KEY = {"Fn::GetAtt": ["VaultKey", "Arn"]}
 VAULT_TABLE = {"Fn::GetAtt": ["VaultTable", "Arn"]}
 DATA_KEYS_TABLE = {"Fn::GetAtt": ["DataKeysTable", "Arn"]}
 AUDIT_LOG = {"Fn::GetAtt": ["AuditLogGroup", "Arn"]}
+BULK_KEY = {"Fn::GetAtt": ["BulkKey", "Arn"]}
 QUARANTINE_OBJECTS = {"Fn::Sub": "${QuarantineBucket.Arn}/*"}
 ACCOUNT_ROOT = {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}}
 WORKER = {"AWS": {"Fn::GetAtt": ["WorkerRole", "Arn"]}}
@@ -237,6 +238,7 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
     access.check_roles_are_assumed_by_those_meant_alone: [
         ("the account assumes the worker", edit("WorkerRole", "", Principal=ACCOUNT_ROOT)),
         ("repair without a second factor", edit("RepairRole", "", Condition=REMOVED)),
+        ("approval without a second factor", edit("ApproverRole", "", Condition=REMOVED)),
         ("grants without a second factor", edit("GrantsRole", "", Condition=REMOVED)),
         ("an audit without a second factor", edit("AuditorRole", "", Condition=REMOVED)),
         ("rotation without a second factor", edit("KeyRotationRole", "", Condition=REMOVED)),
@@ -353,6 +355,13 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
             attach("GrantsRole", Action="logs:Filter*", Resource=AUDIT_LOG),
         ),
     ],
+    access.check_whoever_approves_never_asks: [
+        ("they may", remove("ApproverPolicy", "NeverCallTheApi")),
+        (
+            "they read the vault",
+            attach("ApproverRole", Action="dynamodb:GetItem", Resource=VAULT_TABLE),
+        ),
+    ],
     access.check_the_auditor_reads_no_ciphertext: [
         ("whole rows", edit("AuditorPolicy", "ReadWhatIsKnownOfTokens", Condition=REMOVED)),
         (
@@ -444,6 +453,14 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
     ],
     access.check_keys_are_used_as_the_matrix_says: [
         *VAULT_DECRYPT[:5],
+        (
+            "detokenization approves itself",
+            attach("DetokenizeRole", Action="kms:CreateGrant", Resource=BULK_KEY),
+        ),
+        (
+            "detokenization needs no approval",
+            attach("DetokenizeRole", Action="kms:Decrypt", Resource=BULK_KEY),
+        ),
         (
             "tokenization unwraps",
             attach("TokenizeRole", Action="kms:Decrypt", Resource=VAULT_KEY),
@@ -611,6 +628,32 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
         (
             "a fingerprint key for any purpose",
             edit("FingerprintKey", "SetupMakesTheDataKey", Condition=REMOVED),
+        ),
+    ],
+    keys.check_an_approval_is_for_one_job_and_for_detokenization_alone: [
+        *(
+            (f"{policy} {sid}: any {name}", condition(policy, sid, operator, name, REMOVED))
+            for policy, sid in (
+                ("ApproverPolicy", "ApproveBulkJobs"),
+                ("BulkKey", "ApproversApprove"),
+            )
+            for operator, name in (
+                ("StringEquals", "kms:GrantConstraintType"),
+                ("StringEquals", "kms:GranteePrincipal"),
+                ("StringEquals", "kms:RetiringPrincipal"),
+                ("ForAllValues:StringEquals", "kms:GrantOperations"),
+                ("Null", "kms:GrantOperations"),
+            )
+        ),
+        (
+            "for a part of a job's context",
+            condition(
+                "BulkKey",
+                "ApproversApprove",
+                "StringEquals",
+                "kms:GrantConstraintType",
+                "EncryptionContextSubset",
+            ),
         ),
     ],
     keys.check_storage_keys_are_bound_to_their_service: [

@@ -43,6 +43,7 @@ class Access:
     purpose: str | None = None
     view: str | None = None
     scope: str | None = None
+    job_id: str | None = None
     items: Sequence[AuditedItem] = field(default_factory=tuple)
 
 
@@ -64,6 +65,7 @@ def audit_line(access: Access, at: datetime) -> str:
         "purpose": access.purpose,
         "view": access.view,
         "scope": access.scope,
+        "job_id": access.job_id,
         "items": [_item(item) for item in access.items],
     }
     return json.dumps(record, separators=(",", ":"))

@@ -16,9 +16,11 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pipeline.core.formats import Strict
 from pipeline.errors import PermanentError
 
+MAX_ROWS_PER_JOB = 1_000_000
 MAX_DOCUMENT_BYTES = 256 * 1024  # it is one item of a table, of which DynamoDB takes 400 KB
 
-Action = Literal["tokenize", "detokenize", "describe"]
+Action = Literal["tokenize", "detokenize", "describe", "bulk"]
+WITH_PURPOSE = frozenset({"detokenize", "bulk"})
 View = Literal["masked", "full"]
 
 # No digits: a purpose is written into the audit log, and a card number must not be.
@@ -67,6 +69,7 @@ class Grant(Strict):
     view: View = "masked"
     per_minute: int = Field(ge=1)
     per_day: int = Field(ge=1)
+    rows_per_job: int | None = Field(default=None, ge=1, le=MAX_ROWS_PER_JOB)
 
     @field_validator("principals")
     @classmethod
@@ -90,18 +93,20 @@ class Grant(Strict):
 
     @model_validator(mode="after")
     def _detokenizing_has_a_purpose(self) -> Self:
-        if ("detokenize" in self.actions) != bool(self.purposes):
-            raise ValueError("purposes belong to the action detokenize, which needs one at least")
+        if bool(WITH_PURPOSE & set(self.actions)) != bool(self.purposes):
+            raise ValueError("purposes belong to detokenize and bulk, which need one at least")
         if self.view == "full" and "detokenize" not in self.actions:
             raise ValueError("view belongs to the action detokenize")
+        if ("bulk" in self.actions) != (self.rows_per_job is not None):
+            raise ValueError("rows_per_job belongs to the action bulk, which needs it")
         return self
 
     def covers(self, principal: str, action: Action, purpose: str, view: View) -> bool:
         """Whether the grant lets the principal do that, for that purpose and in that view."""
         return (
             action in self.actions
-            and (action != "detokenize" or purpose in self.purposes)
-            and (view == "masked" or self.view == "full")
+            and (action not in WITH_PURPOSE or purpose in self.purposes)
+            and (action != "detokenize" or view == "masked" or self.view == "full")
             and any(_matches(pattern, principal) for pattern in self.principals)
         )
 

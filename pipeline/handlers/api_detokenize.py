@@ -1,6 +1,4 @@
-"""The function behind `POST /detokenize` and `GET /tokens/{token}`: it reads the vault, and writes
-nothing there.
-"""
+"""The function behind all routes but `/tokenize`: it reads the vault, and writes nothing there."""
 
 from __future__ import annotations
 
@@ -11,7 +9,9 @@ from typing import Any
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from pipeline.api_wiring import opening_of
+from pipeline.api_wiring import bulk_of, opening_of
+from pipeline.bulk import Bulk
+from pipeline.handlers.api_bulk import add_bulk
 from pipeline.handlers.api_edge import answer, logger, metrics, resolver, tracer
 from pipeline.handlers.api_routes import add_opening
 from pipeline.handlers.edge import contained
@@ -26,9 +26,15 @@ def opening() -> Opening:
 
 
 @cache
+def bulk() -> Bulk:
+    """The service for bulk jobs, made on first use."""
+    return bulk_of(ApiSettings.from_environment(os.environ), opening())
+
+
+@cache
 def app() -> APIGatewayRestResolver:
     """The routes, made on first use."""
-    return add_opening(resolver(), opening)
+    return add_bulk(add_opening(resolver(), opening), bulk)
 
 
 @contained

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.core.grants import PURPOSE_PATTERN, SCOPE_PATTERN
+from pipeline.core.grants import MAX_ROWS_PER_JOB, PURPOSE_PATTERN, SCOPE_PATTERN
 
 MAX_ITEMS = 100
 # Above it is no PAN and no token, whatever stands between the digits.
@@ -95,6 +95,67 @@ class TokenDescription(Message):
     last4: str
     scheme: str
     created_at: str
+
+
+HexDigest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class BulkJobRequest(Message):
+    """A file of tokens that is to be opened once somebody approves it."""
+
+    purpose: str = Field(pattern=PURPOSE_PATTERN)
+    rows: int = Field(ge=1, le=MAX_ROWS_PER_JOB)
+    tokens_root: HexDigest = Field(description="The root of the hash tree over the tokens.")
+    public_key: str = Field(pattern=r"^[A-Za-z0-9+/]{43}=$", description="X25519, raw, base64.")
+
+
+class BulkJobDescription(Message):
+    """The job as it is to be approved: the encryption context of its approval."""
+
+    purpose: Literal["bulk"]
+    job_id: str = Field(pattern=r"^bulk_[a-z2-7]{26}$")
+    requester: str = Field(max_length=384)
+    reason: str = Field(pattern=PURPOSE_PATTERN)
+    rows: str = Field(pattern=r"^[1-9][0-9]{0,6}$")
+    tokens_root: HexDigest
+    public_key: str = Field(pattern=r"^[A-Za-z0-9+/]{43}=$")
+    created_at: str = Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{12}Z$")
+
+
+class BulkJobDocument(Message):
+    """A job, and the wrapped key that only its approval unwraps."""
+
+    job: BulkJobDescription
+    wrapped_key: str = Field(pattern=r"^[A-Za-z0-9+/]{4,2000}={0,2}$")
+
+
+class SliceRequest(Message):
+    """The tokens of one slice, and the proof that they belong to the job's file."""
+
+    document: BulkJobDocument
+    number: int = Field(ge=0, lt=MAX_ROWS_PER_JOB)
+    tokens: list[Text] = Field(min_length=1, max_length=MAX_ITEMS, repr=False)
+    proof: list[HexDigest] = Field(max_length=20)
+
+
+class SliceResponse(Message):
+    """What came of a slice, sealed to the requester's key (HPKE), in base64."""
+
+    sealed: str
+    opened: int
+    errors: int
+
+
+class BulkJobEnd(Message):
+    """The job whose approval is to be retired."""
+
+    document: BulkJobDocument
+
+
+class BulkJobEnded(Message):
+    """The approval is retired."""
+
+    job_id: str
 
 
 class Mistake(Message):

@@ -17,6 +17,10 @@ PROBLEM_TYPE = "application/problem+json"
 STATUS_OF_REFUSAL = {
     "caller_unknown": HTTPStatus.FORBIDDEN,
     "not_granted": HTTPStatus.FORBIDDEN,
+    "job_too_large": HTTPStatus.FORBIDDEN,
+    "not_approved": HTTPStatus.FORBIDDEN,
+    "not_of_this_job": HTTPStatus.FORBIDDEN,
+    "not_requester": HTTPStatus.FORBIDDEN,
     "unknown_token": HTTPStatus.NOT_FOUND,
     "caller_locked": HTTPStatus.LOCKED,
     "limit_exceeded": HTTPStatus.TOO_MANY_REQUESTS,
@@ -24,6 +28,10 @@ STATUS_OF_REFUSAL = {
 TITLES = {
     "caller_unknown": "Nobody in particular is calling",
     "not_granted": "No grant covers this",
+    "job_too_large": "The grant lets jobs have fewer rows",
+    "not_approved": "Nobody approved the job, or the approval is over",
+    "not_of_this_job": "These tokens do not belong to the job",
+    "not_requester": "Somebody else asked for the job",
     "unknown_token": "There is no such token",
     "caller_locked": "The caller is locked after too many unknown tokens",
     "limit_exceeded": "The caller's limit is used up",
@@ -38,7 +46,9 @@ TRY_AGAIN_SECONDS = 2
 
 # All that may stand in a place; any other name was made up by the caller, and may be a PAN.
 _FIELDS = frozenset(
-    {"body", "path", "pan", "customer_id", "scope", "items", "purpose", "view", "tokens", "token"}
+    {"number", "proof", "rows", "tokens_root", "public_key", "document", "job", "wrapped_key"}
+    | {"job_id", "requester", "reason", "created_at"}
+    | {"body", "path", "pan", "customer_id", "scope", "items", "purpose", "view", "tokens", "token"}
 )
 _CODE = re.compile(r"[a-z_]{1,64}")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
@@ -12,6 +11,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from pipeline import __version__
 from pipeline.access import Request
+from pipeline.handlers.api_bulk import add_bulk
 from pipeline.handlers.api_edge import caller_of, metrics, resolver
 from pipeline.handlers.api_models import (
     MAX_TEXT_CHARACTERS,
@@ -19,26 +19,14 @@ from pipeline.handlers.api_models import (
     DetokenizeRequest,
     DetokenizeResponse,
     ItemError,
-    Problem,
     TokenDescription,
     TokenizedCard,
     TokenizeRequest,
     TokenizeResponse,
 )
-from pipeline.handlers.api_problems import PROBLEM_TYPE
+from pipeline.handlers.api_responses import problem_response, responses
 from pipeline.opening import OpenedItem, Opening
 from pipeline.tokenize_api import Card, TokenizedItem, Tokenizing
-
-_PROBLEMS = {
-    HTTPStatus.FORBIDDEN: "No grant covers the request.",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than 256 KB.",
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is not application/json.",
-    HTTPStatus.UNPROCESSABLE_ENTITY: "The request does not hold to this document.",
-    HTTPStatus.LOCKED: "The caller asked for too many unknown tokens.",
-    HTTPStatus.TOO_MANY_REQUESTS: "The caller's limit is used up.",
-    HTTPStatus.INTERNAL_SERVER_ERROR: "Something went wrong.",
-    HTTPStatus.SERVICE_UNAVAILABLE: "Something went wrong that may pass.",
-}
 
 
 def add_tokenizing(
@@ -51,7 +39,7 @@ def add_tokenizing(
         summary="Card numbers in, tokens out",
         description="The same card number of the same scope gets the same token, always.",
         operation_id="tokenize",
-        responses=_responses("One result for each card number.", TokenizeResponse),
+        responses=responses("One result for each card number.", TokenizeResponse),
     )
     def tokenize(body: TokenizeRequest) -> TokenizeResponse:
         request = Request(caller_of(app), "tokenize", len(body.items), scope=body.scope)
@@ -75,7 +63,7 @@ def add_opening(
         summary="Tokens in, card numbers out",
         description="Masked unless the full view is asked for and granted. Every call is recorded.",
         operation_id="detokenize",
-        responses=_responses("One result for each token.", DetokenizeResponse),
+        responses=responses("One result for each token.", DetokenizeResponse),
     )
     def detokenize(body: DetokenizeRequest) -> DetokenizeResponse:
         request = Request(caller_of(app), "detokenize", len(body.tokens), body.purpose, body.view)
@@ -91,8 +79,8 @@ def add_opening(
         summary="What is known of a token",
         description="Its metadata; nothing is opened for it.",
         operation_id="describeToken",
-        responses=_responses("What is known.", TokenDescription)
-        | {404: _problem("There is no such token, or not for this caller.")},
+        responses=responses("What is known.", TokenDescription)
+        | {404: problem_response("There is no such token, or not for this caller.")},
     )
     def describe(
         token: Annotated[str, Path(max_length=MAX_TEXT_CHARACTERS)],
@@ -110,7 +98,7 @@ def add_opening(
 
 def openapi_document() -> str:
     """The OpenAPI document of all routes, as JSON."""
-    app = add_opening(add_tokenizing(resolver(), _nobody), _nobody)
+    app = add_bulk(add_opening(add_tokenizing(resolver(), _nobody), _nobody), _nobody)
     app.configure_openapi(
         title="pantok",
         version=__version__,
@@ -122,15 +110,6 @@ def openapi_document() -> str:
 
 def _nobody() -> Any:
     raise NotImplementedError("the document describes, it does not serve")
-
-
-def _responses(description: str, model: type) -> Any:
-    answer = {"description": description, "content": {"application/json": {"model": model}}}
-    return {200: answer} | {status.value: _problem(text) for status, text in _PROBLEMS.items()}
-
-
-def _problem(description: str) -> dict[str, Any]:
-    return {"description": description, "content": {PROBLEM_TYPE: {"model": Problem}}}
 
 
 def _tokenized(item: TokenizedItem) -> TokenizedCard:

@@ -79,11 +79,13 @@ KEY_ACCESS = {
     ("TokenizeRole", "FingerprintKey"): {"Decrypt"},
     ("TokenizeRole", "TablesKey"): {"Decrypt"},
     ("GrantsRole", "TablesKey"): {"Decrypt"},
+    ("DetokenizeRole", "BulkKey"): {"GenerateDataKeyWithoutPlaintext", "ListGrants"},
+    ("ApproverRole", "BulkKey"): {"CreateGrant", "ListGrants", "RevokeGrant"},
     ("AuditorRole", "TablesKey"): {"Decrypt"},
     ("KeyRotationRole", "VaultKey"): {"DescribeKey", "ReEncryptFrom", "ReEncryptTo"},
     ("KeyRotationRole", "TablesKey"): {"Decrypt"},
 }
-ASSUMED_BY_PEOPLE = ("AuditorRole", "GrantsRole", "KeyRotationRole", "RepairRole")
+ASSUMED_BY_PEOPLE = ("ApproverRole", "AuditorRole", "GrantsRole", "KeyRotationRole", "RepairRole")
 # What is denied outlasts whatever somebody attaches later: (role, table) → all that is not denied.
 NOT_DENIED = {
     ("WorkerRole", "VaultTable"): {"PartiQLInsert"},
@@ -266,6 +268,15 @@ def check_what_is_recorded_stays_as_it_is(template: Template) -> list[str]:
         if is_recorder:
             undenied = {action for action in LOG_ACTIONS if not denies(policy, action, arn)}
             findings += difference(f"{role} on the record, if allowed,", undenied, adding)
+    return findings
+
+
+def check_whoever_approves_never_asks(template: Template) -> list[str]:
+    policy = identity_statements(template, "ApproverRole")
+    call = f"arn:aws:execute-api:{REGION}:{ACCOUNT}:api/v1/POST/bulk-jobs"
+    findings = [] if denies(policy, "execute-api:Invoke", call) else ["the approver may ask"]
+    if granted(policy, DYNAMODB_ACTIONS, template.arn("VaultTable")):
+        findings.append("the approver reads the vault")
     return findings
 
 

@@ -8,6 +8,9 @@ ROUTES = {
     ("/tokenize", "post"): "TokenizeFunction",
     ("/detokenize", "post"): "DetokenizeFunction",
     ("/tokens/{token}", "get"): "DetokenizeFunction",
+    ("/bulk-jobs", "post"): "DetokenizeFunction",
+    ("/bulk-jobs/slices", "post"): "DetokenizeFunction",
+    ("/bulk-jobs/end", "post"): "DetokenizeFunction",
 }
 
 

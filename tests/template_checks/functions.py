@@ -36,7 +36,8 @@ FUNCTION_ENVIRONMENTS = {
     "WorkerFunction": ENVIRONMENT,
     "TokenizeFunction": API_ENVIRONMENT
     | {"PANTOK_FINGERPRINTS_TABLE": {"Ref": "FingerprintsTable"}},
-    "DetokenizeFunction": API_ENVIRONMENT,
+    "DetokenizeFunction": API_ENVIRONMENT
+    | {"PANTOK_BULK_KEY_ARN": {"Fn::GetAtt": ["BulkKey", "Arn"]}},
 }
 HANDLERS = {
     "WorkerFunction": "pipeline.handlers.work_queue.handler",

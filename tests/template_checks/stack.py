@@ -23,7 +23,7 @@ OUTPUTS = {
     *("VaultTable", "FingerprintsTable", "DataKeysTable", "JobsTable"),
     *("VaultKeyArn", "FingerprintKeyArn", "WorkerFunction", "WorkerLogGroup", "LayoutsUri"),
     *("ApiUrl", "GrantsTable", "LimitsTable", "AuditLogGroup"),
-    *("TokenizeLogGroup", "DetokenizeLogGroup"),
+    *("TokenizeLogGroup", "DetokenizeLogGroup", "BulkKeyArn", "DetokenizeRoleArn"),
 }
 
 
