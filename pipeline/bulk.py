@@ -12,7 +12,8 @@ from pipeline.access import Door, RefusedError, Request
 from pipeline.core.bulk import APPROVAL_LASTS, BulkJob, belongs
 from pipeline.core.envelope import Entropy
 from pipeline.core.receipts import iso_time
-from pipeline.core.result_seal import public_key_of, seal_result
+from pipeline.core.result_seal import seal_result
+from pipeline.errors import PermanentError
 from pipeline.keys import random_id
 from pipeline.opening import Opening
 from pipeline.ports import Clock
@@ -85,13 +86,15 @@ class Bulk:
     ) -> tuple[BulkJob, bytes]:
         """A new job, to be approved, and its wrapped key.
 
-        Raises `RefusedError`, `job_too_large` among them; `PermanentError` `invalid_public_key`.
+        Raises `RefusedError`, `job_too_large` and `invalid_public_key` among them.
         """
-        public_key_of(public_key)
         grant = self._door.admit(request)
         if rows > (grant.rows_per_job or 0):
-            self._door.record_refusal(request, grant, "job_too_large")
-            raise RefusedError("job_too_large")
+            self._refuse(request, "job_too_large")
+        try:
+            seal_result(b"", public_key, "", 0)
+        except PermanentError:
+            self._refuse(request, "invalid_public_key")
         job = BulkJob(
             job_id=random_id("bulk_", self._entropy),
             requester=request.caller.principal,

@@ -17,6 +17,8 @@ from typing import Any, BinaryIO
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from pipeline.bulk import Approval
+from pipeline.core.bulk import BulkJob
 from pipeline.core.envelope import DATA_KEY_BYTES, NONCE_BYTES, Entropy
 from pipeline.core.layouts import Layout, parse_layout
 from pipeline.core.limits import Usage
@@ -409,6 +411,36 @@ class MemoryUsages:
     def lock(self, counter: str, until: str) -> None:
         """Lets nothing be added until then."""
         self.usages[counter] = replace(self.usages[counter], locked_until=until)
+
+
+class MemoryApprovals:
+    """Wrapped keys and approvals of bulk jobs: `approve` stands for somebody else."""
+
+    def __init__(self) -> None:
+        self.wrapped: dict[bytes, BulkJob] = {}
+        self.approvals: dict[BulkJob, Approval] = {}
+
+    def describe(self, job: BulkJob) -> bytes:
+        """A wrapped key, which is nothing but a number here."""
+        wrapped_key = f"wrapped key {len(self.wrapped)}".encode()
+        self.wrapped[wrapped_key] = job
+        return wrapped_key
+
+    def approve(self, job: BulkJob, made_at: datetime = A_MOMENT) -> None:
+        """Approves exactly this job."""
+        self.approvals[job] = Approval(f"grant {job.job_id}", made_at)
+
+    def find(self, job: BulkJob) -> Approval | None:
+        """None if there is none."""
+        return self.approvals.get(job)
+
+    def proves(self, job: BulkJob, wrapped_key: bytes) -> bool:
+        """Only an approved job's own key is unwrapped."""
+        return job in self.approvals and self.wrapped.get(wrapped_key) == job
+
+    def end(self, approval: Approval) -> None:
+        """Forgets it."""
+        self.approvals = {job: each for job, each in self.approvals.items() if each != approval}
 
 
 class MemoryAuditLog:

@@ -13,12 +13,15 @@ from typing import Any
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 from pipeline.access import Door
+from pipeline.bulk import Bulk
+from pipeline.handlers.api_bulk import add_bulk
 from pipeline.handlers.api_edge import answer, resolver
 from pipeline.handlers.api_routes import add_opening, add_tokenizing
 from pipeline.keys import FingerprintKey
 from pipeline.opening import HeldDataKeys, Opening
 from pipeline.testing import (
     A_MOMENT,
+    MemoryApprovals,
     MemoryAuditLog,
     MemoryGrants,
     MemoryUsages,
@@ -52,6 +55,16 @@ scopes = ["default"]
 purposes = ["chargeback"]
 per_minute = 5
 per_day = 8
+
+[[grants]]
+name = "bulk"
+principals = ["arn:aws:iam::000000000000:user/someone"]
+actions = ["bulk"]
+scopes = ["default"]
+purposes = ["chargeback"]
+per_minute = 10000
+per_day = 20000
+rows_per_job = 500
 """
 
 
@@ -73,13 +86,16 @@ class Api:
         self.usages = MemoryUsages()
         self.audit = MemoryAuditLog()
         self.door = Door(self.grants, self.usages, self.audit, self.clock)
-        self.app: APIGatewayRestResolver = add_opening(
-            add_tokenizing(resolver(), lambda: self.tokenizing), lambda: self.opening
+        self.approvals = MemoryApprovals()
+        self.app: APIGatewayRestResolver = add_bulk(
+            add_opening(add_tokenizing(resolver(), lambda: self.tokenizing), lambda: self.opening),
+            lambda: self.bulk,
         )
         keys, records = self.world.keys, self.world.data_keys
         self.held_keys = HeldDataKeys(keys, records, self.clock, lambda: KMS_REQUEST)
         reader = MemoryVaultReader(self.world.vault)
         self.opening = Opening(self.door, reader, self.held_keys)
+        self.bulk = Bulk(self.door, self.opening, self.approvals, self.clock, os.urandom)
         ports = MintingPorts(
             self.world.vault, self.world.fingerprints, records, keys, self.clock, os.urandom
         )

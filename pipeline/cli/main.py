@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pipeline import __version__
 from pipeline.cli import (
     api,
+    bulk,
     demo,
     detokenize,
     dlq,
@@ -64,6 +65,7 @@ app.command(epilog=examples("pantok demo", "pantok demo --keep"))(demo.demo)
 app.command(epilog=detokenize.EXAMPLES)(detokenize.detokenize)
 app.command(epilog=trace.EXAMPLES)(trace.trace)
 app.add_typer(grants.app, name="grants")
+app.add_typer(bulk.app, name="bulk")
 app.add_typer(api.app, name="api")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(rejects.app, name="rejects")

@@ -79,7 +79,7 @@ def _names(target: Deployment, subject: str) -> tuple[set[str], set[str]]:
         vault = target.outputs["VaultTable"]
         facts = token_facts(target.client("dynamodb"), vault, subject)
         return {facts["data_key_id"]}, {subject}
-    if not subject.startswith(("job_", "api_", "dk_")):
+    if not subject.startswith(("job_", "api_", "dk_", "bulk_")):
         raise PermanentError("not_traceable", "neither a token nor a job nor a data key")
     receipt = target.tokenized.get_receipt(subject) if subject.startswith("job_") else None
     data_key_ids = set(receipt["data_key_ids"]) if receipt else set()
@@ -87,6 +87,8 @@ def _names(target: Deployment, subject: str) -> tuple[set[str], set[str]]:
 
 
 def _about(record: Mapping[str, Any], terms: set[str]) -> Mapping[str, Any]:
-    """The record with those of its items alone that one of the terms names."""
+    """The record with those of its items alone that one of the terms names: all of a bulk job's."""
+    if record["job_id"] in terms:
+        return record
     items = [item for item in record["items"] if terms & set(item.values())]
     return {**record, "items": items}

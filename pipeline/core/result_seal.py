@@ -17,9 +17,14 @@ PUBLIC_KEY_BYTES = 32
 def seal_result(content: bytes, public_key: str, job_id: str, number: int) -> bytes:
     """The content of one slice, for the holder of the private key alone.
 
-    `public_key` is X25519, raw, base64; raises `PermanentError` `invalid_public_key`.
+    `public_key` is X25519, raw, base64. Raises `PermanentError` `invalid_public_key`, for a point
+    of low order too, for which anybody could unseal (RFC 7748, 6.1).
     """
-    return _suite().encrypt(content, public_key_of(public_key), info=_info(job_id, number))
+    key = public_key_of(public_key)
+    try:
+        return _suite().encrypt(content, key, info=_info(job_id, number))
+    except ValueError:
+        raise PermanentError("invalid_public_key", "a point of low order") from None
 
 
 def open_result(sealed: bytes, private_key: X25519PrivateKey, job_id: str, number: int) -> bytes:

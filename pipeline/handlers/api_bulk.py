@@ -83,4 +83,4 @@ def _job(document: BulkJobDocument) -> BulkJob:
 
 
 def _wrapped_key(document: BulkJobDocument) -> bytes:
-    return base64.b64decode(document.wrapped_key + "==")
+    return base64.b64decode(document.wrapped_key)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from pipeline.core.grants import MAX_ROWS_PER_JOB, PURPOSE_PATTERN, SCOPE_PATTERN
 
@@ -16,6 +16,14 @@ MAX_ITEMS = 100
 # Above it is no PAN and no token, whatever stands between the digits.
 MAX_TEXT_CHARACTERS = 256
 
+
+def _whole(number: object) -> object:
+    """JSON Schema takes 7.0 for an integer."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+_BASE64 = r"^(?:[A-Za-z0-9+/]{4}){1,500}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
+WholeNumber = Annotated[int, BeforeValidator(_whole)]
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS)]
 
 
@@ -104,7 +112,7 @@ class BulkJobRequest(Message):
     """A file of tokens that is to be opened once somebody approves it."""
 
     purpose: str = Field(pattern=PURPOSE_PATTERN)
-    rows: int = Field(ge=1, le=MAX_ROWS_PER_JOB)
+    rows: WholeNumber = Field(ge=1, le=MAX_ROWS_PER_JOB)
     tokens_root: HexDigest = Field(description="The root of the hash tree over the tokens.")
     public_key: str = Field(pattern=r"^[A-Za-z0-9+/]{43}=$", description="X25519, raw, base64.")
 
@@ -126,14 +134,14 @@ class BulkJobDocument(Message):
     """A job, and the wrapped key that only its approval unwraps."""
 
     job: BulkJobDescription
-    wrapped_key: str = Field(pattern=r"^[A-Za-z0-9+/]{4,2000}={0,2}$")
+    wrapped_key: str = Field(pattern=_BASE64)
 
 
 class SliceRequest(Message):
     """The tokens of one slice, and the proof that they belong to the job's file."""
 
     document: BulkJobDocument
-    number: int = Field(ge=0, lt=MAX_ROWS_PER_JOB)
+    number: WholeNumber = Field(ge=0, lt=MAX_ROWS_PER_JOB)
     tokens: list[Text] = Field(min_length=1, max_length=MAX_ITEMS, repr=False)
     proof: list[HexDigest] = Field(max_length=20)
 

@@ -325,6 +325,7 @@ def test_every_access_is_recorded_with_all_but_the_card_number(api: Api) -> None
         "purpose": "chargeback",
         "view": "full",
         "scope": None,
+        "job_id": None,
         "items": [
             {
                 "token": token,
@@ -557,5 +558,8 @@ def test_the_grants_of_these_tests_name_what_the_api_does() -> None:
         "/tokenize",
         "/detokenize",
         "/tokens/{token}",
+        "/bulk-jobs",
+        "/bulk-jobs/slices",
+        "/bulk-jobs/end",
     }
     assert "tokenize" in GRANTS

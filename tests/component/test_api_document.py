@@ -16,7 +16,7 @@ from pipeline.handlers.api_routes import openapi_document
 from pipeline.testing import api_event
 from tests.api import GRANTS, SOMEONE, Api
 
-EXAMPLES = 60  # of each route
+EXAMPLES = 40  # of each route
 PLENTY = GRANTS.replace("per_minute = 1000", "per_minute = 10000000").replace(
     "per_day = 1500", "per_day = 10000000"
 )

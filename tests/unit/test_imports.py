@@ -31,7 +31,7 @@ ALLOWED = {
     "detokenize": PURE | {"ports"},
     "job": PURE | {"ports", "keys", "tokenize", "chunking"},
     "aws": PURE | {"ports", "layouts_builtin", "bulk"},
-    "testing": PURE | {"ports", "keys"},
+    "testing": PURE | {"ports", "keys", "bulk"},
     "settings": VALUES,
     "wiring": PURE | {"ports", "settings", "aws"},
     "api_wiring": PURE
