@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 # KMS operations on data keys; what else CloudTrail has does not name one.
-KEY_EVENTS = ("GenerateDataKey", "Decrypt", "ReEncrypt", "CreateGrant", "RetireGrant")
+KEY_EVENTS = (
+    *("GenerateDataKey", "GenerateDataKeyWithoutPlaintext", "Decrypt", "ReEncrypt"),
+    "CreateGrant",  # an approval: the context stands among its constraints
+)
+_CONTEXTS = ("encryptioncontext", "sourceencryptioncontext", "encryptioncontextequals")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,10 @@ def key_event(document: Mapping[str, Any]) -> KeyEvent:
     """A KMS event from CloudTrail's JSON, whichever case its parameters are written in."""
     parameters = document.get("requestParameters") or {}
     by_name = {name.lower(): value for name, value in parameters.items()}
-    context = by_name.get("encryptioncontext") or by_name.get("sourceencryptioncontext")
+    constraints = by_name.get("constraints") or {}
+    by_name |= {name.lower(): value for name, value in constraints.items()}
+    found = [by_name[name] for name in _CONTEXTS if by_name.get(name)]
+    context = found[0] if found else None
     identity = document.get("userIdentity") or {}
     return KeyEvent(
         at=str(document.get("eventTime", "")),

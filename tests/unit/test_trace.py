@@ -43,6 +43,11 @@ def test_the_context_is_found_however_it_is_written(name: str) -> None:
     assert found.encryption_context == CONTEXT
 
 
+def test_an_approval_has_its_context_among_its_constraints() -> None:
+    parameters = {"constraints": {"encryptionContextEquals": CONTEXT}}
+    assert key_event(event(requestParameters=parameters)).encryption_context == CONTEXT
+
+
 @pytest.mark.parametrize("parameters", [None, {}, {"encryptionContext": None}, {"keyId": "x"}])
 def test_an_event_without_a_context_concerns_nothing(parameters: Any) -> None:
     found = key_event(event(requestParameters=parameters, userIdentity=None))
