@@ -15,78 +15,25 @@ import pytest
 
 from pipeline.aws.api_client import ApiClient
 from pipeline.core.leaks import LeakScanner
-from pipeline.local import LocalStack, function_logs
+from pipeline.local import function_logs
 from pipeline.local.session import REGION, LoopbackSession
 from pipeline.samples.cards import synthetic_pans
+from tests.e2e.conftest import ACCOUNT
 from tests.e2e.operator import Operator
 
 pytestmark = pytest.mark.e2e
 
 PANS = synthetic_pans(40, seed=611)
-ACCOUNT = "arn:aws:iam::000000000000"
-ROLES = ("cashier", "investigator", "counted", "guesser", "stranger")
 UNKNOWN = [f"tok_{'a' * 24}{first}{second}" for first in "abcde" for second in "abcd"]
-GRANTS = f"""
-[[grants]]
-name = "operator"
-principals = ["{ACCOUNT}:root"]
-actions = ["detokenize"]
-scopes = ["default"]
-purposes = ["chargeback"]
-view = "full"
-per_minute = 1000
-per_day = 10000
-
-[[grants]]
-name = "cashier"
-principals = ["{ACCOUNT}:role/cashier"]
-actions = ["tokenize", "detokenize", "describe"]
-scopes = ["default"]
-purposes = ["customer-service"]
-per_minute = 1000
-per_day = 10000
-
-[[grants]]
-name = "investigator"
-principals = ["{ACCOUNT}:role/invest*"]
-actions = ["detokenize"]
-scopes = ["default"]
-purposes = ["fraud-review"]
-view = "full"
-per_minute = 1000
-per_day = 10000
-
-[[grants]]
-name = "counted"
-principals = ["{ACCOUNT}:role/counted", "{ACCOUNT}:role/guesser"]
-actions = ["describe", "detokenize"]
-scopes = ["default"]
-purposes = ["customer-service"]
-per_minute = 1000
-per_day = 40
-"""
-
 As = Callable[..., ApiClient]
 
 
 @pytest.fixture(scope="module")
-def operator(local_stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Operator:
-    operator = Operator(local_stack)
-    document = tmp_path_factory.mktemp("grants") / "grants.toml"
-    document.write_text(GRANTS)
-    assert operator.pantok("grants", "set", str(document)).returncode == 0
-    iam = local_stack.client("iam")
-    for role in ROLES:
-        iam.create_role(RoleName=role, AssumeRolePolicyDocument="{}")
-    return operator
-
-
-@pytest.fixture(scope="module")
-def acting(operator: Operator) -> As:
+def acting(granted_operator: Operator) -> As:
     """Calls of somebody who took on a role."""
 
     def client(role: str, session_name: str = "monday") -> ApiClient:
-        assumed = operator.stack.client("sts").assume_role(
+        assumed = granted_operator.stack.client("sts").assume_role(
             RoleArn=f"{ACCOUNT}:role/{role}", RoleSessionName=session_name
         )["Credentials"]
         session = boto3.Session(
@@ -94,9 +41,9 @@ def acting(operator: Operator) -> As:
             aws_secret_access_key=assumed["SecretAccessKey"],
             aws_session_token=assumed["SessionToken"],
             region_name=REGION,
-            botocore_session=LoopbackSession(operator.stack.endpoint_url),
+            botocore_session=LoopbackSession(granted_operator.stack.endpoint_url),
         )
-        return ApiClient(session, operator.stack.outputs["ApiUrl"])
+        return ApiClient(session, granted_operator.stack.outputs["ApiUrl"])
 
     return client
 
@@ -124,33 +71,35 @@ def test_cards_come_back_whole_for_whom_that_is_granted(acting: As) -> None:
 
 
 def test_a_card_of_a_file_has_the_same_token_through_the_api(
-    operator: Operator, acting: As, tmp_path: Path
+    granted_operator: Operator, acting: As, tmp_path: Path
 ) -> None:
     file = tmp_path / "cards.csv"
     file.write_text("card\n" + "\n".join(PANS[3:6]) + "\n")
-    receipt = operator.tokenize(file, None)
-    of_file = operator.output(receipt)["card_token"].to_pylist()
+    receipt = granted_operator.tokenize(file, None)
+    of_file = granted_operator.output(receipt)["card_token"].to_pylist()
 
     assert _tokenize(acting("cashier"), *PANS[3:6]) == of_file
     opened = acting("investigator").detokenize(of_file, "fraud-review", "full")
     assert [each["pan"] for each in opened] == PANS[3:6]
 
 
-def test_a_call_that_is_not_signed_reaches_nothing(operator: Operator) -> None:
-    before = len(_records(operator))
+def test_a_call_that_is_not_signed_reaches_nothing(granted_operator: Operator) -> None:
+    before = len(_records(granted_operator))
     for path in ("/tokenize", "/detokenize"):
         request = urllib.request.Request(  # noqa: S310 - the local stack
-            operator.stack.outputs["ApiUrl"] + path,
+            granted_operator.stack.outputs["ApiUrl"] + path,
             data=json.dumps({"items": [{"pan": PANS[0]}]}).encode(),
             headers={"Content-Type": "application/json"},
         )
         with pytest.raises(urllib.error.HTTPError) as raised:
             urllib.request.urlopen(request)  # noqa: S310 - the local stack
         assert raised.value.code == 403
-    assert len(_records(operator)) == before
+    assert len(_records(granted_operator)) == before
 
 
-def test_whom_no_grant_names_gets_nothing_and_is_recorded(operator: Operator, acting: As) -> None:
+def test_whom_no_grant_names_gets_nothing_and_is_recorded(
+    granted_operator: Operator, acting: As
+) -> None:
     (token,) = _tokenize(acting("cashier"), PANS[0])
     stranger = acting("stranger", "nobody")
     for method, path, document in (
@@ -160,7 +109,7 @@ def test_whom_no_grant_names_gets_nothing_and_is_recorded(operator: Operator, ac
     ):
         status, answer = stranger.send(method, path, document)
         assert (status, answer["code"]) == (403, "not_granted")
-    refused = [each for each in _records(operator) if each["session"] == "nobody"]
+    refused = [each for each in _records(granted_operator) if each["session"] == "nobody"]
     assert [each["action"] for each in refused] == ["tokenize", "detokenize", "describe"]
     assert {each["principal"] for each in refused} == {f"{ACCOUNT}:role/stranger"}
 
@@ -191,7 +140,9 @@ def test_a_limit_holds_for_all_workers_together(acting: As) -> None:
     assert statuses.count(429) == 6
 
 
-def test_a_burst_of_guesses_locks_until_somebody_unlocks(operator: Operator, acting: As) -> None:
+def test_a_burst_of_guesses_locks_until_somebody_unlocks(
+    granted_operator: Operator, acting: As
+) -> None:
     (token,) = _tokenize(acting("cashier"), PANS[0])
     document = {"tokens": UNKNOWN, "purpose": "customer-service"}
 
@@ -199,18 +150,22 @@ def test_a_burst_of_guesses_locks_until_somebody_unlocks(operator: Operator, act
 
     assert (status, answer["code"]) == (423, "caller_locked")
     assert acting("guesser", "tuesday").send("GET", f"/tokens/{token}")[0] == 423
-    group = operator.stack.outputs["DetokenizeLogGroup"]
-    metrics = [line for line in function_logs(operator.stack, group) if "CallersLocked" in line]
+    group = granted_operator.stack.outputs["DetokenizeLogGroup"]
+    metrics = [
+        line for line in function_logs(granted_operator.stack, group) if "CallersLocked" in line
+    ]
     assert len(metrics) == 2
-    assert operator.pantok("grants", "unlock", f"{ACCOUNT}:role/guesser").returncode == 0
+    assert granted_operator.pantok("grants", "unlock", f"{ACCOUNT}:role/guesser").returncode == 0
     assert acting("guesser").send("GET", f"/tokens/{token}")[0] == 200
 
 
-def test_a_trace_shows_the_record_beside_the_key_events(operator: Operator, acting: As) -> None:
+def test_a_trace_shows_the_record_beside_the_key_events(
+    granted_operator: Operator, acting: As
+) -> None:
     (token,) = _tokenize(acting("cashier"), PANS[10])
     acting("investigator", "ann").detokenize([token], "fraud-review", "full")
 
-    found = operator.pantok_json("trace", token)
+    found = granted_operator.pantok_json("trace", token)
 
     recorded = [each for each in found if each["source"] == "audit log"]
     assert [each["event"] for each in recorded] == ["tokenize", "detokenize"]
@@ -223,38 +178,42 @@ def test_a_trace_shows_the_record_beside_the_key_events(operator: Operator, acti
 
 
 def test_a_trace_of_a_job_shows_its_keys_and_who_opened_what_they_seal(
-    operator: Operator, acting: As, tmp_path: Path
+    granted_operator: Operator, acting: As, tmp_path: Path
 ) -> None:
     file = tmp_path / "cards.csv"
     file.write_text("card\n" + "\n".join(PANS[20:23]) + "\n")
-    receipt = operator.tokenize(file, None)
-    token = operator.output(receipt)["card_token"].to_pylist()[0]
+    receipt = granted_operator.tokenize(file, None)
+    token = granted_operator.output(receipt)["card_token"].to_pylist()[0]
     acting("investigator").detokenize([token], "fraud-review", "full")
 
-    found = operator.pantok_json("trace", receipt["job_id"])
+    found = granted_operator.pantok_json("trace", receipt["job_id"])
 
     assert [each["event"] for each in found] == ["GenerateDataKey", "Decrypt", "detokenize"]
     assert receipt["job_id"] in found[0]["what"]
-    assert operator.pantok("trace", PANS[20]).stderr.strip().startswith("not_traceable")
+    assert granted_operator.pantok("trace", PANS[20]).stderr.strip().startswith("not_traceable")
 
 
-def test_the_command_line_masks_unless_asked_for_the_whole(operator: Operator, acting: As) -> None:
+def test_the_command_line_masks_unless_asked_for_the_whole(
+    granted_operator: Operator, acting: As
+) -> None:
     tokens = _tokenize(acting("cashier"), *PANS[30:32])
 
-    masked = operator.pantok_json("detokenize", *tokens, "--purpose", "chargeback")
-    whole = operator.pantok_json("detokenize", *tokens, "--purpose", "chargeback", "--full")
+    masked = granted_operator.pantok_json("detokenize", *tokens, "--purpose", "chargeback")
+    whole = granted_operator.pantok_json("detokenize", *tokens, "--purpose", "chargeback", "--full")
 
     assert [each["pan"] for each in masked] == ["*" * 12 + pan[-4:] for pan in PANS[30:32]]
     assert [each["pan"] for each in whole] == PANS[30:32]
-    refused = operator.pantok("detokenize", *tokens, "--purpose", "curiosity")
+    refused = granted_operator.pantok("detokenize", *tokens, "--purpose", "curiosity")
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr.startswith("not_granted")
-    unsent = operator.pantok("detokenize", PANS[30], "--purpose", "chargeback")
+    unsent = granted_operator.pantok("detokenize", PANS[30], "--purpose", "chargeback")
     assert unsent.returncode == 1
     assert PANS[30] not in unsent.stdout + unsent.stderr
 
 
-def test_no_card_number_is_in_the_record_or_in_a_log(operator: Operator, acting: As) -> None:
+def test_no_card_number_is_in_the_record_or_in_a_log(
+    granted_operator: Operator, acting: As
+) -> None:
     client = acting("cashier", PANS[33])
     client.send("POST", "/tokenize", {"items": [{"pan": pan} for pan in PANS[33:36]]})
     client.send("POST", "/tokenize", {PANS[34]: PANS[35]})
@@ -263,6 +222,8 @@ def test_no_card_number_is_in_the_record_or_in_a_log(operator: Operator, acting:
 
     scanner = LeakScanner([pan.encode() for pan in PANS])
     for group in ("AuditLogGroup", "TokenizeLogGroup", "DetokenizeLogGroup"):
-        text = "\n".join(function_logs(operator.stack, operator.stack.outputs[group]))
+        text = "\n".join(
+            function_logs(granted_operator.stack, granted_operator.stack.outputs[group])
+        )
         assert text
         assert [leak for leak in scanner.leaks_in(text.encode()) if leak.is_known] == []

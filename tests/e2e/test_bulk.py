@@ -16,40 +16,21 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from pipeline.core.leaks import LeakScanner
-from pipeline.local import LocalStack
 from pipeline.samples.cards import synthetic_pans
 from tests.e2e.operator import Operator
 
 pytestmark = pytest.mark.e2e
 
 PANS = synthetic_pans(230, seed=4711)
-GRANT = """
-[[grants]]
-name = "bulk"
-principals = ["arn:aws:iam::000000000000:root"]
-actions = ["bulk"]
-scopes = ["default"]
-purposes = ["migration"]
-per_minute = 10000
-per_day = 100000
-rows_per_job = 1000
-"""
-
-
-@pytest.fixture(scope="module")
-def operator(local_stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Operator:
-    operator = Operator(local_stack)
-    document = tmp_path_factory.mktemp("grants") / "grants.toml"
-    document.write_text(operator.pantok("grants", "show", "--toml").stdout + GRANT)
-    assert operator.pantok("grants", "set", str(document)).returncode == 0
-    return operator
 
 
 @pytest.fixture
-def tokens(operator: Operator, tmp_path: Path) -> list[str]:
+def tokens(granted_operator: Operator, tmp_path: Path) -> list[str]:
     file = tmp_path / "cards.csv"
     file.write_text("card\n" + "\n".join(PANS) + "\n")
-    found: list[str] = operator.output(operator.tokenize(file, None))["card_token"].to_pylist()
+    found: list[str] = granted_operator.output(granted_operator.tokenize(file, None))[
+        "card_token"
+    ].to_pylist()
     (tmp_path / "tokens.txt").write_text("\n".join(found) + "\n")
     key = X25519PrivateKey.generate()
     (tmp_path / "me.pem").write_bytes(
@@ -62,14 +43,14 @@ def tokens(operator: Operator, tmp_path: Path) -> list[str]:
 
 
 def test_a_file_is_opened_once_it_is_approved_and_never_after(
-    operator: Operator, tokens: list[str], tmp_path: Path
+    granted_operator: Operator, tokens: list[str], tmp_path: Path
 ) -> None:
     sealed, cards = tmp_path / "result.sealed", tmp_path / "cards_back.csv"
     ask = [
         *("detokenize", "--file", str(tmp_path / "tokens.txt"), "--purpose", "migration"),
         *("--public-key", str(tmp_path / "me.pub.pem"), "--output", str(sealed)),
     ]
-    early = operator.pantok(*ask)
+    early = granted_operator.pantok(*ask)
     assert early.returncode == 1
     assert "not_approved" in early.stderr
     assert not sealed.exists()
@@ -77,14 +58,14 @@ def test_a_file_is_opened_once_it_is_approved_and_never_after(
     job = json.loads(job_file.read_text())["job"]
     assert (job["reason"], job["rows"]) == ("migration", "230")
 
-    assert operator.pantok("bulk", "approve", str(job_file), "--yes").returncode == 0
-    done = operator.pantok(*ask, "--json")
+    assert granted_operator.pantok("bulk", "approve", str(job_file), "--yes").returncode == 0
+    done = granted_operator.pantok(*ask, "--json")
 
     assert json.loads(done.stdout)["rows"] == 230
     scanner = LeakScanner([pan.encode() for pan in PANS])
     said = [early.stdout, early.stderr, done.stdout, done.stderr, sealed.read_text()]
     assert scanner.leaks_in("\n".join([*said, job_file.read_text()]).encode()) == []
-    unsealed = operator.pantok(
+    unsealed = granted_operator.pantok(
         "bulk", "unseal", str(sealed), "--private-key", str(tmp_path / "me.pem"), "-o", str(cards)
     )
     assert unsealed.returncode == 0
@@ -92,22 +73,22 @@ def test_a_file_is_opened_once_it_is_approved_and_never_after(
     rows = list(csv.DictReader(cards.read_text().splitlines()))
     assert [row["token"] for row in rows] == tokens
     assert [row["pan"] for row in rows] == PANS
-    kms, key = operator.stack.client("kms"), operator.stack.outputs["BulkKeyArn"]
+    kms, key = granted_operator.stack.client("kms"), granted_operator.stack.outputs["BulkKeyArn"]
     assert kms.list_grants(KeyId=key)["Grants"] == []
     sealed.unlink()
-    assert "not_approved" in operator.pantok(*ask).stderr
+    assert "not_approved" in granted_operator.pantok(*ask).stderr
 
-    traced = operator.pantok_json("trace", job["job_id"])
+    traced = granted_operator.pantok_json("trace", job["job_id"])
     events = {each["event"] for each in traced if each["source"] == "CloudTrail"}
     assert events == {"GenerateDataKeyWithoutPlaintext", "CreateGrant", "Decrypt"}
     assert {each["event"] for each in traced if each["source"] == "audit log"} == {"bulk"}
 
 
 def test_a_file_that_holds_something_else_is_not_sent(
-    operator: Operator, tokens: list[str], tmp_path: Path
+    granted_operator: Operator, tokens: list[str], tmp_path: Path
 ) -> None:
     (tmp_path / "tokens.txt").write_text(f"{tokens[0]}\n{PANS[0]}\n")
-    refused = operator.pantok(
+    refused = granted_operator.pantok(
         *("detokenize", "--file", str(tmp_path / "tokens.txt"), "--purpose", "migration"),
         *("--public-key", str(tmp_path / "me.pub.pem"), "--output", str(tmp_path / "x")),
     )
