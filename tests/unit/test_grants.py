@@ -119,6 +119,36 @@ def test_a_full_view_belongs_to_detokenizing() -> None:
         parse_grants(document)
 
 
+BULK = f"""
+[[grants]]
+name = "migration"
+principals = ["{DESK}"]
+actions = ["bulk"]
+scopes = ["default"]
+purposes = ["migration"]
+per_minute = 1000
+per_day = 1000
+rows_per_job = 1000000
+"""
+
+
+def test_a_grant_for_bulk_jobs_says_how_large_they_are() -> None:
+    grants = parse_grants(BULK.encode())
+    found = grants.covering(DESK, "bulk", "migration", "full")
+    assert found is not None
+    assert found.rows_per_job == 1_000_000
+    assert grants.covering(DESK, "bulk", "chargeback", "full") is None
+    assert grants.covering(DESK, "detokenize", "migration") is None
+    for mistake in (
+        BULK.replace("rows_per_job = 1000000\n", ""),
+        BULK.replace("1000000", "1000001"),
+        BULK.replace('"bulk"', '"describe"').replace('purposes = ["migration"]', ""),
+        BULK + 'view = "full"\n',
+    ):
+        with pytest.raises(PermanentError, match="invalid_grants"):
+            parse_grants(mistake.encode())
+
+
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_any_document_is_grants_or_a_reason(document: bytes) -> None:
     try:
