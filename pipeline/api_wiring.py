@@ -8,9 +8,11 @@ import secrets
 from pipeline.access import Door
 from pipeline.aws.audit_log import CloudWatchAuditLog, LastRequestId
 from pipeline.aws.dynamodb_access import DynamoDBGrants, DynamoDBUsages, DynamoDBVaultReader
+from pipeline.aws.dynamodb_calls import DynamoDBCalls
 from pipeline.aws.dynamodb_vault import DynamoDBDataKeys, DynamoDBFingerprints, DynamoDBVault
 from pipeline.aws.kms_approvals import KMSApprovals
 from pipeline.aws.kms_keys import KMSKeys
+from pipeline.aws.pump import Pump
 from pipeline.bulk import Bulk
 from pipeline.keys import FingerprintKey
 from pipeline.opening import HeldDataKeys, Opening
@@ -44,9 +46,11 @@ def tokenizing_of(settings: ApiSettings, session: CountedSession | None = None) 
     """What tokenizes in a deployment."""
     session = session or CountedSession()
     dynamodb = session.client("dynamodb")
+    calls = DynamoDBCalls(dynamodb, session.credentials)
     ports = MintingPorts(
-        vault=DynamoDBVault(dynamodb, settings.vault_table),
-        fingerprints=DynamoDBFingerprints(dynamodb, settings.fingerprints_table),
+        crew=Pump(calls.connect),
+        vault=DynamoDBVault(calls, settings.vault_table),
+        fingerprints=DynamoDBFingerprints(calls, settings.fingerprints_table),
         data_key_records=DynamoDBDataKeys(dynamodb, settings.data_keys_table),
         key_service=KMSKeys(session.client("kms"), settings.vault_key_arn),
         clock=utc_now,

@@ -12,8 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+import pyarrow as pa
+
 from pipeline.core.chunks import ChunkRecord, Effort, WholeFile, whole_file
 from pipeline.core.distinct import DistinctPans
+from pipeline.core.guard import BEGINNING_DIGITS
 from pipeline.core.layouts import Layout
 from pipeline.core.prices import AwsCalls, calls_between
 from pipeline.core.receipts import iso_time
@@ -67,41 +70,42 @@ class ChunkChain:
         """The whole file; None when the time is up, and what is done is recorded."""
         if not has_chunks:
             chunk, result = self._tokenize(START, None, None)
-            if result.end is None and not self._needs_another_pass(chunk, result):
+            if result.end is None and not self._needs_another_pass(result):
                 return self._sole(chunk, result)
             self._record("", 0, chunk, result)
             if self.bench.is_out_of_time:
                 return None
-        chunks = self._records("", START, None, None)
-        return None if chunks is None else self._put_together(chunks)
+        chunks = self.records("", START, None)
+        return None if chunks is None else self.put_together(chunks)
 
-    def _needs_another_pass(self, chunk: Chunk, result: ChunkResult) -> bool:
+    def _needs_another_pass(self, result: ChunkResult) -> bool:
         """Whether a file of one chunk does."""
         kept_digits = result.kept_digits
         if kept_digits.batches < 2 or not kept_digits.are_in_question(kept_digits.lengths):
             return False
-        return self._verdict(chunk, FilePans(result.seen, kept_digits.lengths))
-
-    def _verdict(self, chunk: Chunk, file_pans: FilePans) -> bool:
-        """Whether the chunk needs another pass; that one can be parted, finding out cannot."""
-        try:
-            return needs_another_pass(chunk, self.layout, self.bench, file_pans)
-        except TransientError as error:
-            if error.code != "out_of_time":
-                raise
-            return True
+        file_pans = FilePans(result.seen, kept_digits.lengths, result.beginnings)
+        return needs_another_pass(result.parts, self.layout, self.bench, file_pans)
 
     def _sole(self, chunk: Chunk, result: ChunkResult) -> WholeFile:
         sha256 = result.source_sha256 or self._sha256()
         return self._whole([self._as_record(chunk, result)], len(result.distinct), sha256)
 
-    def _records(
-        self, prefix: str, start: Position, end: Position | None, file_pans: FilePans | None
-    ) -> list[ChunkRecord] | None:
-        """The chunks from `start` to `end`, the missing ones worked off; None if time is up."""
+    def recorded(self, prefix: str) -> list[ChunkRecord]:
+        """The chunks that are worked off, of those whose names begin so."""
         records: list[ChunkRecord] = []
         while document := self._ledger.recorded_chunk(self.job_id, _name(prefix, len(records))):
             records.append(ChunkRecord.from_json(document))
+        return records
+
+    def records(
+        self,
+        prefix: str,
+        start: Position,
+        end: Position | None,
+        file_pans: FilePans | None = None,
+    ) -> list[ChunkRecord] | None:
+        """The chunks from `start` to `end`, the missing ones worked off; None if time is up."""
+        records = self.recorded(prefix)
         while not records or records[-1].end != end:
             here = (records[-1].end if records else None) or start
             chunk, result = self._tokenize(here, end, file_pans)
@@ -154,35 +158,59 @@ class ChunkChain:
             effort=self.meter.lap(),
         )
 
-    def _put_together(self, recorded: Sequence[ChunkRecord]) -> WholeFile | None:
-        """All chunks, each held against the PANs of the whole file."""
+    def put_together(
+        self,
+        recorded: Sequence[ChunkRecord],
+        source_sha256: str | None = None,
+        planning: Sequence[Effort] = (),
+    ) -> WholeFile | None:
+        """All chunks, each held against the PANs of the whole file; None if time is up.
+
+        `planning` is what it took to part the file. Without its checksum, the file is read again.
+        """
         lengths = {length for chunk in recorded for length in chunk.kept_digits.lengths}
-        file_pans = FilePans(self._digests("seen", recorded), lengths)
+        in_question = [chunk.kept_digits.are_in_question(lengths) for chunk in recorded]
+        file_pans = self._file_pans(recorded, lengths) if any(in_question) else None
         chunks: list[ChunkRecord] = []
         superseded: list[str] = []
         for at, chunk in enumerate(recorded):
-            if not self._is_to_be_redone(at, chunk, file_pans):
+            if self.bench.has_to_stop:
+                return None
+            if not in_question[at] or file_pans is None or not self._verdict(at, chunk, file_pans):
                 chunks.append(chunk)
                 continue
-            again = self._records(f"{_name('', at)}.again.", chunk.start, chunk.end, file_pans)
+            if self.bench.has_to_stop:
+                return None
+            again = self.records(f"again.{at:05d}.", chunk.start, chunk.end, file_pans)
             if again is None:
                 return None
             chunks += [chunk.superseded(has_same_tokens=self._is_per_pan), *again]
             superseded += [part.uri for part in chunk.parts]
+        if self.bench.has_to_stop:
+            return None
         pans_distinct = len(self._digests("distinct", chunks))
-        whole = self._whole(chunks, pans_distinct, self._sha256())
+        whole = self._whole(chunks, pans_distinct, source_sha256 or self._sha256())
+        whole = replace(whole, effort=sum(planning, start=whole.effort))
         return replace(whole, is_recorded=True, superseded_uris=superseded)
 
-    def _is_to_be_redone(self, at: int, record: ChunkRecord, file_pans: FilePans) -> bool:
-        """The verdict on a chunk; reaching it takes a while, so it is recorded too."""
-        if not record.kept_digits.are_in_question(file_pans.lengths):
-            return False
-        name = f"{_name('', at)}.verdict"
+    def _file_pans(self, chunks: Sequence[ChunkRecord], lengths: set[int]) -> FilePans:
+        beginnings = pa.array([], pa.string())
+        for chunk in chunks:
+            kept = self._kept("beginnings", chunk).decode("ascii")
+            some = [
+                kept[at : at + BEGINNING_DIGITS] for at in range(0, len(kept), BEGINNING_DIGITS)
+            ]
+            beginnings = pa.concat_arrays([beginnings, pa.array(some, pa.string())]).unique()
+        return FilePans(self._digests("seen", chunks), lengths, beginnings)
+
+    def _verdict(self, at: int, record: ChunkRecord, file_pans: FilePans) -> bool:
+        """Whether a chunk is to be redone; finding out takes a while, so it is recorded too."""
+        name = f"verdict.{at:05d}"
         verdict = self._ledger.recorded_chunk(self.job_id, name)
         if verdict is None:
-            chunk = self._chunk(record.attempt_id, record.start, record.end)
-            is_needed = self._verdict(chunk, file_pans)
+            is_needed = needs_another_pass(record.parts, self.layout, self.bench, file_pans)
             verdict = self._ledger.record_chunk(self.job_id, name, {"needs_another": is_needed})
+            self.bench.note_step()
         return bool(verdict["needs_another"])
 
     def _whole(self, chunks: Sequence[ChunkRecord], pans_distinct: int, sha256: str) -> WholeFile:
@@ -192,17 +220,22 @@ class ChunkChain:
         return whole
 
     def _keep_digests(self, chunk: Chunk, result: ChunkResult) -> None:
-        for kind, pans in (("distinct", result.distinct), ("seen", result.seen)):
-            self.bench.ports.quarantine.keep_digests(
-                self.job_id, chunk.attempt_id, kind, pans.to_bytes()
-            )
+        kept = {
+            "distinct": result.distinct.to_bytes(),
+            "seen": result.seen.to_bytes(),
+            "beginnings": "".join(result.beginnings.to_pylist()).encode("ascii"),
+        }
+        for kind, content in kept.items():
+            self.bench.ports.quarantine.keep_digests(self.job_id, chunk.attempt_id, kind, content)
 
     def _digests(self, kind: str, chunks: Sequence[ChunkRecord]) -> DistinctPans:
         total = DistinctPans()
         for chunk in chunks:
-            kept = self.bench.ports.quarantine.kept_digests(self.job_id, chunk.attempt_id, kind)
-            total.add_all(DistinctPans.from_bytes(kept))
+            total.add_all(DistinctPans.from_bytes(self._kept(kind, chunk)))
         return total
+
+    def _kept(self, kind: str, chunk: ChunkRecord) -> bytes:
+        return self.bench.ports.quarantine.kept_digests(self.job_id, chunk.attempt_id, kind)
 
     def _sha256(self) -> str:
         digest = hashlib.sha256()

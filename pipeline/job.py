@@ -18,8 +18,9 @@ from pipeline.core.layouts import Layout
 from pipeline.core.prices import estimated_cost_usd
 from pipeline.core.receipts import JobFacts, Tally, committed_receipt, failed_receipt, iso_time
 from pipeline.errors import PantokError, PermanentError, TransientError
+from pipeline.fan_out import FannedOutFile, is_to_be_parted
 from pipeline.keys import random_id
-from pipeline.model import Decision, SourceObject, Upload
+from pipeline.model import ChunkTask, Decision, FanOut, SourceObject, Unfinished, Upload
 from pipeline.ports import Ports
 from pipeline.readers.auto import AUTO
 from pipeline.tokenize import Bench
@@ -36,15 +37,26 @@ class Worker:
 
 def run_job(
     upload: Upload, worker: Worker, seconds_left: Callable[[], float]
-) -> Mapping[str, Any] | None:
+) -> Mapping[str, Any] | Unfinished:
     """The receipt of the upload's job, which is committed when this returns.
 
-    None when the time was up first: what is done of the file is recorded then, and the same call
-    goes on from there. A job that was committed before is left as it is. Raises `PermanentError`
+    Another value when the time was up first (what is done of the file is recorded then, and the
+    same call goes on from there), or when the file is large and its chunks have messages of their
+    own. A job that was committed before is left as it is. Raises `PermanentError`
     when the file is refused (ledger and receipt say so by then), `TransientError` when it is to be
     tried again.
     """
     return _Attempt(upload, worker).run(seconds_left)
+
+
+def run_chunk(
+    task: ChunkTask, worker: Worker, seconds_left: Callable[[], float]
+) -> Mapping[str, Any] | Unfinished:
+    """Works off a planned chunk of a large file; whoever finishes the last one commits the job.
+
+    Returns and raises what `run_job` does. Of a job that failed, nothing is done.
+    """
+    return _Attempt(task.upload, worker).run_chunk(task.ordinal, seconds_left)
 
 
 def give_up(upload: Upload, worker: Worker, error: TransientError) -> None:
@@ -64,36 +76,86 @@ class _Attempt:
         self._repair_of: str | None = None
         self._held: list[str] = []
 
-    def run(self, seconds_left: Callable[[], float]) -> Mapping[str, Any] | None:
+    def run(self, seconds_left: Callable[[], float]) -> Mapping[str, Any] | Unfinished:
         layout_name = layout_name_of(self._upload.key)
         state = self._ports.ledger.start(
             self._job_id, {"uri": self._upload.uri, "layout": layout_name}, self._meter.started_at
         )
         if state.decision is not None:
             return self._carried_out(state.decision, is_committed=state.is_committed)
+        return self._settled(lambda: self._work_off(seconds_left, has_chunks=state.has_chunks))
+
+    def run_chunk(
+        self, ordinal: int, seconds_left: Callable[[], float]
+    ) -> Mapping[str, Any] | Unfinished:
+        fan_out = self._ports.ledger.fan_out(self._job_id)
+        if fan_out.decision is not None:
+            return self._carried_out(fan_out.decision, is_committed=False)
+        if fan_out.is_failed:
+            return Unfinished.ELSEWHERE
+        return self._settled(lambda: self._work_off_chunk(ordinal, fan_out, seconds_left))
+
+    def _settled(self, work: Callable[[], Decision | Unfinished]) -> Mapping[str, Any] | Unfinished:
+        """The receipt of what the work comes to; ledger and receipt know of its failure."""
         try:
-            bench = Bench(self._ports, self._worker.fingerprinter, seconds_left)
-            decision = self._decide(layout_name, bench, has_chunks=state.has_chunks)
+            outcome = work()
         except PermanentError as error:
-            return self._refused(layout_name, error)
+            return self._refused(layout_name_of(self._upload.key), error)
         except TransientError as error:
             self._ports.ledger.note_trouble(self._job_id, error.code)
             raise
-        return self._carried_out(decision, is_committed=False) if decision else None
+        if isinstance(outcome, Unfinished):
+            return outcome
+        return self._carried_out(outcome, is_committed=False)
 
-    def _decide(self, layout_name: str, bench: Bench, *, has_chunks: bool) -> Decision | None:
+    def _work_off(
+        self, seconds_left: Callable[[], float], *, has_chunks: bool
+    ) -> Decision | Unfinished:
+        file = self._file(seconds_left)
+        if not is_to_be_parted(file.chain.source.size_bytes):
+            return self._decided(file.chain, file.chain.work_off(has_chunks=has_chunks))
+        fan_out = file.plan()
+        if isinstance(fan_out, Unfinished):
+            return fan_out
+        return self._decided_if_complete(file, fan_out)
+
+    def _work_off_chunk(
+        self, ordinal: int, fan_out: FanOut, seconds_left: Callable[[], float]
+    ) -> Decision | Unfinished:
+        file = self._file(seconds_left)
+        if ordinal not in fan_out.done:
+            if not file.work_off(ordinal):
+                return Unfinished.TO_BE_CONTINUED
+            fan_out = self._ports.ledger.finish_chunk(self._job_id, ordinal)
+        return self._decided_if_complete(file, fan_out)
+
+    def _decided_if_complete(self, file: FannedOutFile, fan_out: FanOut) -> Decision | Unfinished:
+        if not fan_out.is_complete:
+            return Unfinished.ELSEWHERE
+        return self._decided(file.chain, file.put_together(fan_out))
+
+    def _file(self, seconds_left: Callable[[], float]) -> FannedOutFile:
+        layout_name = layout_name_of(self._upload.key)
         self._source = self._ports.quarantine.find(self._upload.key, self._upload.version_id)
         layout = None if layout_name == AUTO else self._ports.layouts.get(layout_name)
-        rejects = self._rejects_to_repair(layout_name)
         chain = ChunkChain(
-            self._job_id, self._source, layout_name, layout, bench, self._meter, rejects
+            self._job_id,
+            self._source,
+            layout_name,
+            layout,
+            Bench(self._ports, self._worker.fingerprinter, seconds_left),
+            self._meter,
+            self._rejects_to_repair(layout_name),
         )
-        whole = chain.work_off(has_chunks=has_chunks)
+        return FannedOutFile(self._upload, chain)
+
+    def _decided(self, chain: ChunkChain, whole: WholeFile | None) -> Decision | Unfinished:
+        """The decision that stands on what a whole file came to."""
         if whole is None:
-            return None
+            return Unfinished.TO_BE_CONTINUED
         if self._repair_of is None:
-            self._claim_content(whole, layout_name, layout)
-        ours = self._decision(layout_name, self._source, whole)
+            self._claim_content(whole, chain.layout_name, chain.layout)
+        ours = self._decision(chain.layout_name, chain.source, whole)
         stands = self._ports.ledger.decide(self._job_id, ours, self._held)
         self._discard(whole, stands)
         return stands

@@ -16,7 +16,7 @@ import threading
 from typing import Any
 
 from pipeline.core import guard
-from pipeline.core.leaks import decoded_views
+from pipeline.core.decoding import decoded_views, holds_archive
 
 LIBRARIES = frozenset(
     {
@@ -141,8 +141,12 @@ def is_clean(text: str) -> bool:
     if _COMPRESSED.search(text) or redacted(text) != text:
         return False
     without_ids = _IDS.sub("", text).encode("utf-8", "surrogatepass")
-    views = (view.decode("latin-1") for view in decoded_views(without_ids))
-    return all(_redacted_piece(view) == view for view in views)
+    return not any(map(_could_hold_card, decoded_views(without_ids)))
+
+
+def _could_hold_card(view: bytes) -> bool:
+    text = view.decode("latin-1")
+    return holds_archive(view) or _redacted_piece(text) != text
 
 
 def _redacted_piece(text: str) -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from enum import Enum
 from typing import Any, Literal
 
 Purpose = Literal["vault", "fingerprint"]
@@ -45,6 +46,14 @@ class Upload:
     def uri(self) -> str:
         """`s3://bucket/key`."""
         return f"s3://{self.bucket}/{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkTask:
+    """A planned chunk of an upload, by its place in the plan, counted from 0."""
+
+    upload: Upload
+    ordinal: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +133,62 @@ class SealedPan:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """A fingerprint and the token that is put forward for it."""
+class SealedPans:
+    """Rows for the vault, column by column: what they have in common stands once.
 
-    fingerprint: bytes
-    token: str
+    `customer_ids` are None where there is none.
+    """
+
+    tokens: Sequence[str]
+    ciphertexts: Sequence[bytes]
+    last4s: Sequence[str]
+    schemes: Sequence[str]
+    customer_ids: Sequence[str | None]
+    data_key_id: str
+    created_at: str
+    scope: str
+    job_id: str
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @property
+    def origin(self) -> tuple[str, str]:
+        """Scope and job."""
+        return self.scope, self.job_id
+
+    def part(self, start: int, rows: int) -> SealedPans:
+        """That many rows from `start` on."""
+        some = slice(start, start + rows)
+        return replace(
+            self,
+            tokens=self.tokens[some],
+            ciphertexts=self.ciphertexts[some],
+            last4s=self.last4s[some],
+            schemes=self.schemes[some],
+            customer_ids=self.customer_ids[some],
+        )
+
+    def rows(self) -> Iterator[SealedPan]:
+        """One by one, as whoever opens them reads them."""
+        columns = zip(
+            self.tokens,
+            self.ciphertexts,
+            self.last4s,
+            self.schemes,
+            self.customer_ids,
+            strict=True,
+        )
+        for token, ciphertext, last4, scheme, customer_id in columns:
+            metadata = {
+                "last4": last4,
+                "scheme": scheme,
+                "scope": self.scope,
+                "job_id": self.job_id,
+            }
+            if customer_id:
+                metadata["customer_id"] = customer_id
+            yield SealedPan(token, ciphertext, self.data_key_id, self.created_at, metadata)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +212,38 @@ class Decision:
     attempt_id: str
     receipt: Mapping[str, Any]
     parts: Sequence[tuple[str, str]] = ()
+
+
+class Unfinished(Enum):
+    """Why a job has no receipt yet."""
+
+    TO_BE_CONTINUED = "the time was up: the same message goes on from here"
+    ELSEWHERE = "other messages carry the rest"
+
+
+@dataclass(frozen=True, slots=True)
+class FanOut:
+    """How far a file is that many workers work off together.
+
+    `planned` is how many chunks it has, None until all of it is planned; `done` are the ordinals of
+    those that are worked off. `source_sha256` is None unless whoever planned it read all of it.
+    """
+
+    planned: int | None = None
+    done: frozenset[int] = frozenset()
+    source_sha256: str | None = None
+    is_failed: bool = False
+    decision: Decision | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every chunk is worked off."""
+        return self.planned is not None and len(self.done) == self.planned
+
+    @property
+    def left(self) -> list[int]:
+        """The planned chunks that are yet to be worked off."""
+        return [at for at in range(self.planned or 0) if at not in self.done]
 
 
 @dataclass(frozen=True, slots=True)

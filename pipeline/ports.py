@@ -5,22 +5,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 from pipeline.core.layouts import Layout
 from pipeline.model import (
-    Claim,
     DataKey,
     Decision,
+    FanOut,
     JobState,
-    SealedPan,
+    SealedPans,
     SourceObject,
     WrappedDataKey,
 )
+
+T = TypeVar("T")
 
 
 class Clock(Protocol):
@@ -30,21 +32,32 @@ class Clock(Protocol):
         """Now, with the time zone UTC."""
 
 
+class Crew(Protocol):
+    """Takes steps that wait for the vault or the fingerprints, many of them at a time."""
+
+    def run(self, steps: Iterable[Coroutine[Any, Any, T]], has_time: Callable[[], bool]) -> list[T]:
+        """What the steps return, in their order; what one of them raises ends all of them.
+
+        Steps are taken from the iterable as there is room for them. When there is no time left, a
+        step that is throttled raises instead of waiting.
+        """
+
+
 class Vault(Protocol):
     """Sealed PANs by token. It can be added to; nothing here reads, changes or deletes."""
 
-    def insert_if_absent(self, sealed: Sequence[SealedPan]) -> None:
+    async def insert_if_absent(self, sealed: SealedPans) -> None:
         """Inserts every row, durably; a row that is there already is our own, and stays."""
 
 
 class Fingerprints(Protocol):
     """Which token belongs to which PAN, by fingerprint."""
 
-    def look_up(self, fingerprints: Sequence[bytes]) -> Mapping[bytes, str]:
-        """The tokens of those fingerprints that are known; a recent one may be missing."""
+    async def look_up(self, fingerprints: Sequence[bytes]) -> Sequence[str | None]:
+        """The token of each fingerprint; None for an unknown one, and perhaps for a recent one."""
 
-    def claim(self, claims: Sequence[Claim]) -> Mapping[bytes, str]:
-        """The token that holds for each fingerprint: ours, or that of whoever claimed it first."""
+    async def claim(self, fingerprints: Sequence[bytes], tokens: Sequence[str]) -> Sequence[str]:
+        """The token that each fingerprint has from now on: ours, or that of who claimed first."""
 
 
 class DataKeyRecords(Protocol):
@@ -115,6 +128,9 @@ class TokenizedStore(Protocol):
     def discard_staged(self, staged_uris: Sequence[str]) -> None:
         """Removes staged parts that nobody needs any more."""
 
+    def open_staged(self, staged_uri: str) -> AbstractContextManager[BinaryIO]:
+        """The bytes of a staged part."""
+
     def put_receipt(self, receipt: Mapping[str, Any]) -> None:
         """Writes a receipt; a committed one is never replaced."""
 
@@ -141,6 +157,15 @@ class Ledger(Protocol):
         self, job_id: str, name: str, document: Mapping[str, Any]
     ) -> Mapping[str, Any]:
         """Records that a chunk is worked off: the first to say so stands, and is returned."""
+
+    def fan_out(self, job_id: str) -> FanOut:
+        """How far the chunks of a job are that its file was parted into."""
+
+    def finish_plan(self, job_id: str, chunks: int, source_sha256: str | None) -> FanOut:
+        """Notes that the whole file is planned; the first plan stands."""
+
+    def finish_chunk(self, job_id: str, ordinal: int) -> FanOut:
+        """Notes that a planned chunk is worked off; to note it twice changes nothing."""
 
     def claim(self, name: str, job_id: str) -> str:
         """The job that what is named so belongs to: the first that claims it and does not fail."""
@@ -173,6 +198,16 @@ class DeadLetters(Protocol):
         """Adds a dead letter, durably."""
 
 
+class WorkQueue(Protocol):
+    """The queue that workers are fed from."""
+
+    def send_all(self, messages: Sequence[Mapping[str, Any]]) -> None:
+        """Adds messages, durably; in no order."""
+
+    def postpone(self, receipt_handle: str, seconds: int) -> None:
+        """Hides a received message for that long before it is delivered again."""
+
+
 class CallCounter(Protocol):
     """Counts the calls made to AWS: a call has a price."""
 
@@ -186,12 +221,14 @@ class Ports:
 
     quarantine: Quarantine
     tokenized: TokenizedStore
+    crew: Crew
     vault: Vault
     fingerprints: Fingerprints
     data_key_records: DataKeyRecords
     key_service: KeyService
     ledger: Ledger
     layouts: LayoutCatalogue
+    work_queue: WorkQueue
     dead_letters: DeadLetters
     calls: CallCounter
     clock: Clock

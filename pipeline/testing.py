@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -26,18 +26,41 @@ from pipeline.core.messages import upload_message
 from pipeline.errors import PermanentError, TransientError
 from pipeline.keys import FINGERPRINT_KEY_VERSION, fingerprint_data_key_id
 from pipeline.model import (
-    Claim,
     DataKey,
     Decision,
+    FanOut,
     JobState,
     SealedPan,
+    SealedPans,
     SourceObject,
     Upload,
     WrappedDataKey,
 )
 from pipeline.ports import Ports
 
+T = TypeVar("T")
+
 A_MOMENT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+class InTurn:
+    """A `Crew` that takes one step after the other."""
+
+    def run(
+        self, steps: Iterable[Coroutine[Any, Any, T]], has_time: Callable[[], bool] = lambda: True
+    ) -> list[T]:
+        """What the steps return; they may not wait for anything."""
+        return [result_of(step) for step in steps]
+
+
+def result_of(step: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine returns that does not wait for anything."""
+    try:
+        step.send(None)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+    step.close()
+    raise RuntimeError("the step waits for something")
 
 
 class MemoryVault:
@@ -46,9 +69,9 @@ class MemoryVault:
     def __init__(self) -> None:
         self.rows: dict[str, SealedPan] = {}
 
-    def insert_if_absent(self, sealed: Sequence[SealedPan]) -> None:
+    async def insert_if_absent(self, sealed: SealedPans) -> None:
         """A row that is there already stays."""
-        for row in sealed:
+        for row in sealed.rows():
             self.rows.setdefault(row.token, row)
 
 
@@ -58,16 +81,13 @@ class MemoryFingerprints:
     def __init__(self) -> None:
         self.tokens: dict[bytes, str] = {}
 
-    def look_up(self, fingerprints: Sequence[bytes]) -> Mapping[bytes, str]:
+    async def look_up(self, fingerprints: Sequence[bytes]) -> Sequence[str | None]:
         """The known ones."""
-        return {each: self.tokens[each] for each in fingerprints if each in self.tokens}
+        return [self.tokens.get(each) for each in fingerprints]
 
-    def claim(self, claims: Sequence[Claim]) -> Mapping[bytes, str]:
+    async def claim(self, fingerprints: Sequence[bytes], tokens: Sequence[str]) -> Sequence[str]:
         """The first claim of a fingerprint holds."""
-        return {each.fingerprint: self._first(each) for each in claims}
-
-    def _first(self, claim: Claim) -> str:
-        return self.tokens.setdefault(claim.fingerprint, claim.token)
+        return [self.tokens.setdefault(*claim) for claim in zip(fingerprints, tokens, strict=True)]
 
 
 class MemoryDataKeys:
@@ -224,6 +244,13 @@ class MemoryTokenized:
         for uri in staged_uris:
             self.objects.pop(uri, None)
 
+    @contextmanager
+    def open_staged(self, staged_uri: str) -> Iterator[BinaryIO]:
+        """Raises `TransientError` if nothing is staged."""
+        if staged_uri not in self.objects:
+            raise TransientError("aws_error", "nothing is staged")
+        yield io.BytesIO(self.objects[staged_uri])
+
     def put_receipt(self, receipt: Mapping[str, Any]) -> None:
         """A committed one is never replaced."""
         existing = self.receipts.get(receipt["job_id"])
@@ -244,6 +271,9 @@ class _Job:
     trouble: str = ""
     decision: Decision | None = None
     has_chunks: bool = False
+    planned: int | None = None
+    done: frozenset[int] = frozenset()
+    sha256: str | None = None
 
 
 class MemoryLedger:
@@ -284,6 +314,23 @@ class MemoryLedger:
         if job := self._undecided(job_id):
             job.has_chunks = True
         return self.chunks.setdefault((job_id, name), json.loads(json.dumps(document)))
+
+    def fan_out(self, job_id: str) -> FanOut:
+        """How far the chunks are."""
+        job = self.jobs.get(job_id, _Job())
+        return FanOut(job.planned, job.done, job.sha256, job.status == "failed", job.decision)
+
+    def finish_plan(self, job_id: str, chunks: int, source_sha256: str | None) -> FanOut:
+        """The first plan stands."""
+        if (job := self._undecided(job_id)) and job.planned is None:
+            job.planned, job.sha256 = chunks, source_sha256
+        return self.fan_out(job_id)
+
+    def finish_chunk(self, job_id: str, ordinal: int) -> FanOut:
+        """Notes that it is worked off."""
+        if job := self._undecided(job_id):
+            job.done |= {ordinal}
+        return self.fan_out(job_id)
 
     def claim(self, name: str, job_id: str) -> str:
         """The first claim of a job that does not fail holds."""
@@ -336,6 +383,22 @@ class MemoryLayouts:
         if name not in self.layouts:
             raise PermanentError("unknown_layout")
         return self.layouts[name]
+
+
+class MemoryWorkQueue:
+    """Messages in `messages`, the earliest first."""
+
+    def __init__(self) -> None:
+        self.messages: list[Mapping[str, Any]] = []
+        self.postponed: list[tuple[str, int]] = []
+
+    def send_all(self, messages: Sequence[Mapping[str, Any]]) -> None:
+        """Adds messages."""
+        self.messages += json.loads(json.dumps(messages))
+
+    def postpone(self, receipt_handle: str, seconds: int) -> None:
+        """Takes note in `postponed`."""
+        self.postponed.append((receipt_handle, seconds))
 
 
 class MemoryDeadLetters:
@@ -482,6 +545,7 @@ class MemoryWorld:
     quarantine: MemoryQuarantine = field(default_factory=MemoryQuarantine)
     tokenized: MemoryTokenized = field(default_factory=MemoryTokenized)
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
+    work_queue: MemoryWorkQueue = field(default_factory=MemoryWorkQueue)
     dead_letters: MemoryDeadLetters = field(default_factory=MemoryDeadLetters)
     keys: MemoryKeys = field(init=False)
 
@@ -498,12 +562,14 @@ class MemoryWorld:
         return Ports(
             quarantine=self.quarantine,
             tokenized=self.tokenized,
+            crew=InTurn(),
             vault=self.vault,
             fingerprints=self.fingerprints,
             data_key_records=self.data_keys,
             key_service=self.keys,
             ledger=self.ledger,
             layouts=self.layouts,
+            work_queue=self.work_queue,
             dead_letters=self.dead_letters,
             calls=NoCalls(),
             clock=lambda: A_MOMENT,

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from pipeline.core.chunks import KeptDigits
 from pipeline.core.distinct import DistinctPans
 from pipeline.core.fingerprints import Fingerprinter
-from pipeline.core.gather import GatheredPans, gather
-from pipeline.core.guard import Hit, KnownPans, find_pans, unmatched_windows
+from pipeline.core.gather import GatheredPans, MetPans, gather
+from pipeline.core.guard import Hit, KnownPans, beginnings_of, find_pans, windows
 from pipeline.core.layouts import Layout
 from pipeline.core.output import (
     columns_by_fate,
     digits_of,
     find_in_text,
     guard_columns,
+    guarded_names,
     output_schema,
     redact,
     scrubbed,
@@ -27,9 +30,9 @@ from pipeline.core.output import (
 )
 from pipeline.core.receipts import Tally
 from pipeline.core.rejects import RejectedRow, columns_line
-from pipeline.core.rows import CheckedRows, Fault, check_rows, luhn_failed_cells
+from pipeline.core.rows import CheckedRows, Fault, check_rows
 from pipeline.errors import TransientError
-from pipeline.minting import Mint
+from pipeline.minting import Mint, PansToMint
 from pipeline.model import START, Chunk, Position, StagedObject
 from pipeline.ports import Ports
 from pipeline.readers.auto import SAMPLE_BYTES, auto_layout
@@ -40,8 +43,15 @@ from pipeline.readers.registry import read_record_batches
 from pipeline.readers.repairs import read_repairs
 from pipeline.staging import RejectsFile, StagedParts, rejected_lines
 
-MIN_SECONDS_LEFT = 20.0  # enough for one more record batch and a clean stop
+MIN_SECONDS_LEFT = 20.0  # enough for one more ordinary record batch and a clean stop
+MARGIN = 1.5  # by which the next record batch may take longer than the longest so far
 PROGRESS_INTERVAL = timedelta(seconds=1)
+
+
+@dataclass(slots=True)
+class _Pace:
+    steps: int = 0  # of this invocation that need not be taken again
+    longest_seconds: float = 0.0  # that one of them took
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +61,32 @@ class Bench:
     ports: Ports
     fingerprinter: Callable[[], Fingerprinter]
     seconds_left: Callable[[], float]
+    _pace: _Pace = field(default_factory=_Pace, init=False)
 
     @property
     def is_out_of_time(self) -> bool:
-        """Whether it is time to stop."""
-        return self.seconds_left() < MIN_SECONDS_LEFT
+        """Whether it is time to stop: another record batch may take as long as the longest did."""
+        return self.seconds_left() < max(MIN_SECONDS_LEFT, MARGIN * self._pace.longest_seconds)
+
+    @property
+    def has_to_stop(self) -> bool:
+        """Whether it is time to stop, and something was done that need not be done again."""
+        return self._pace.steps > 0 and self.is_out_of_time
+
+    def note_step(self) -> None:
+        """Takes note of a step that need not be taken again."""
+        self._pace.steps += 1
+
+    def timed(self, batches: Iterator[TextRecordBatch]) -> Iterator[TextRecordBatch]:
+        """The record batches; takes note of how long reading and working off one takes."""
+        before = self.seconds_left()
+        for batch in batches:
+            now = self.seconds_left()
+            self._pace.longest_seconds = max(self._pace.longest_seconds, before - now)
+            self.note_step()
+            before = now
+            yield batch
+        self._pace.longest_seconds = max(self._pace.longest_seconds, before - self.seconds_left())
 
     def fingerprints(self, pans: Sequence[bytes], layout: Layout) -> list[bytes]:
         """The fingerprints of PANs, in the scope of their layout."""
@@ -67,13 +98,15 @@ class ChunkResult:
     """What one attempt at a chunk produced; nothing of it is visible to a consumer yet.
 
     `end` is where the rest of the file begins, None behind its last record. `distinct` are the PANs
-    that were tokenized, `seen` those and the ones of rejected rows. `source_sha256` is None unless
+    that were tokenized, `seen` those and the ones of rejected rows, and
+    `beginnings` the digits that the latter begin with. `source_sha256` is None unless
     the chunk is the whole file.
     """
 
     tally: Tally
     distinct: DistinctPans
     seen: DistinctPans
+    beginnings: pa.Array = field(repr=False)
     kept_digits: KeptDigits
     parts: Sequence[StagedObject]
     has_rejects: bool
@@ -83,10 +116,11 @@ class ChunkResult:
 
 @dataclass(frozen=True, slots=True)
 class FilePans:
-    """All PANs of a file, and how many digits they have."""
+    """All PANs of a file: digests, lengths, and the digits that they begin with."""
 
     digests: DistinctPans
     lengths: Collection[int]
+    beginnings: pa.Array = field(repr=False)
 
 
 def tokenize_chunk(
@@ -106,44 +140,41 @@ def tokenize_chunk(
 
 
 def needs_another_pass(
-    chunk: Chunk, layout: Layout | None, bench: Bench, file_pans: FilePans
+    parts: Sequence[StagedObject], layout: Layout | None, bench: Bench, file_pans: FilePans
 ) -> bool:
-    """Whether a kept cell of the chunk holds a PAN that only other record batches show to be one.
+    """Whether a kept cell of a chunk holds a PAN that only other record batches show to be one.
 
     A record batch is guarded against its own PANs as it passes. One that fails Luhn can stand in a
-    kept cell of another batch and look like any other number; to find it, the chunk is read once
-    more, now that all PANs of the file are known.
-
-    Raises `TransientError` `out_of_time`.
+    kept cell of another batch and look like any other number; to find it, the columns that were
+    kept are read once more from the staged parts, now that all PANs of the file are known.
     """
-    with _opened(chunk, layout, bench) as (source, known_layout):
-        for at, batch in enumerate(_batches(source, known_layout, chunk, bench)):
-            if at and bench.is_out_of_time:
-                raise TransientError("out_of_time", "while kept cells were held against all PANs")
-            checked = check_rows(batch.columns, known_layout)
-            if _late_pans(checked, known_layout, bench, file_pans):
-                return True
+    if layout is None:  # nothing was kept
+        return False
+    for part in parts:
+        with bench.ports.tokenized.open_staged(part.uri) as stream:
+            file = pq.ParquetFile(stream)
+            names = guarded_names(file.schema_arrow, layout)
+            for batch in file.iter_batches(columns=names):
+                if _late_pans(batch.columns, layout, bench, file_pans):
+                    return True
     return False
 
 
 def _late_pans(
-    checked: CheckedRows, layout: Layout, bench: Bench, file_pans: FilePans
+    kept: Iterable[pa.Array], layout: Layout, bench: Bench, file_pans: FilePans
 ) -> list[bytes]:
-    """PANs of the file in kept cells that the rows at hand do not show to be PANs."""
-    known = KnownPans(checked.known_pans)
-    windows: set[bytes] = set()
-    for name, cells in checked.kept.items():
-        full = layout.columns[name].guard == "full"
-        windows.update(unmatched_windows(cells, known, file_pans.lengths, full=full))
-    candidates = list(windows)
+    """PANs of the file in kept cells, whether or not the rows at hand show them to be PANs."""
+    lengths, beginnings = file_pans.lengths, file_pans.beginnings
+    candidates = list({each for cells in kept for each in windows(cells, lengths, beginnings)})
     is_pan = file_pans.digests.has(bench.fingerprints(candidates, layout))
     return [each for each, is_one in zip(candidates, is_pan, strict=True) if is_one]
 
 
 @contextmanager
-def _opened(
+def opened(
     chunk: Chunk, layout: Layout | None, bench: Bench
 ) -> Iterator[tuple[HashingReader, Layout]]:
+    """The source of a chunk and the layout that it is read by; the given one, unless it is None."""
     with bench.ports.quarantine.open(chunk.source) as stream:
         source = HashingReader(stream)
         if chunk.start == START:
@@ -171,6 +202,8 @@ class _Line:
         self._reported_at = bench.ports.clock()
         self._seen = DistinctPans()
         self._distinct = DistinctPans()
+        self._met = MetPans()
+        self._beginnings = pa.array([], pa.string())
         self._kept_digits = KeptDigits()
         self._tally = Tally()
 
@@ -178,12 +211,13 @@ class _Line:
         """The whole chunk, or what there was time for."""
         end: Position | None = None
         with ExitStack() as stack:
-            source, self._layout = stack.enter_context(_opened(self._chunk, layout, self._bench))
-            self._mint = Mint(self._chunk.job_id, self._layout, self._ports, self._tally)
+            source, self._layout = stack.enter_context(opened(self._chunk, layout, self._bench))
+            self._mint = self._new_mint()
             parts = stack.enter_context(StagedParts(self._chunk, self._ports))
             rejects = stack.enter_context(RejectsFile(self._chunk, self._ports))
             earlier: TextRecordBatch | None = None
-            for batch in _batches(source, self._layout, self._chunk, self._bench):
+            batches = _batches(source, self._layout, self._chunk, self._bench)
+            for batch in self._bench.timed(batches):
                 if earlier is not None and self._bench.is_out_of_time:
                     end = self._end_behind(earlier)
                     break
@@ -196,11 +230,22 @@ class _Line:
             self._tally,
             self._distinct,
             self._seen,
+            self._beginnings,
             self._kept_digits,
             parts.staged,
             rejects.is_open,
             source.sha256 if end is None else None,
             end,
+        )
+
+    def _new_mint(self) -> Mint:
+        bench = self._bench
+        return Mint(
+            self._chunk.job_id,
+            self._layout,
+            self._ports,
+            self._tally,
+            has_time=lambda: not bench.is_out_of_time,
         )
 
     def _end_behind(self, batch: TextRecordBatch) -> Position:
@@ -224,28 +269,59 @@ class _Line:
         checked = check_rows(batch.columns, self._layout)
         late_pans: list[bytes] = []
         if self._file_pans is not None:
-            late_pans = _late_pans(checked, self._layout, self._bench, self._file_pans)
-        known = KnownPans([*checked.known_pans, *late_pans])
+            late_pans = _late_pans(
+                checked.kept.values(), self._layout, self._bench, self._file_pans
+            )
+        known = KnownPans(pa.concat_arrays([checked.known_pans, _as_strings(late_pans)]))
         text_hits = find_in_text(checked, self._layout, known)
         gathered = gather(checked, digits_of(text_hits), one_time=self._is_one_time)
-        tokens = self._mint.tokens(gathered, self._identify(gathered, checked), checked)
+        tokens = self._tokens(gathered, checked)
         table = scrubbed(checked, gathered, text_hits, tokens, schema)
         table, guard_faults = self._guarded(table, checked, known)
         self._count(batch, checked, table)
         self._reject(batch, [*checked.faults, *guard_faults], rejects)
         return table
 
-    def _identify(self, gathered: GatheredPans, checked: CheckedRows) -> list[bytes]:
-        """The fingerprints of the gathered PANs; takes note of the rejected rows' PANs too."""
-        pans = gathered.pans.digits
-        fingerprints = self._bench.fingerprints(pans, self._layout)
+    def _tokens(self, gathered: GatheredPans, checked: CheckedRows) -> pa.Array:
+        """The token of each gathered PAN; takes note of the rejected rows' PANs too."""
+        self._note_rejected(gathered, checked)
+        if self._is_one_time:
+            self._note(gathered.digits)
+            pans = _to_mint(gathered, pa.arange(0, len(gathered.digits)), checked)
+            return pa.array(self._mint.one_time_tokens(pans), pa.string())
+        tokens = self._met.tokens(gathered.digits)
+        is_new = pc.is_null(tokens)
+        digits = gathered.digits.filter(is_new)
+        if len(digits):
+            fingerprints = self._note(digits)
+            pans = _to_mint(gathered, pc.indices_nonzero(is_new), checked)
+            minted = self._mint.tokens(pans, fingerprints)
+            fresh = pa.array(minted, pa.string())
+            tokens = pc.replace_with_mask(tokens, is_new, fresh)
+            self._met.meet(digits, fresh)
+        return tokens
+
+    def _note(self, digits: pa.Array) -> list[bytes]:
+        """The fingerprints of PANs that get a token, for the file's counts."""
+        fingerprints = self._fingerprints(digits)
         self._distinct.add(fingerprints)
         self._seen.add(fingerprints)
-        left_out = list(set(checked.known_pans).difference(pans))
-        self._seen.add(self._bench.fingerprints(left_out, self._layout))
-        self._kept_digits.lengths.update(map(len, pans), map(len, left_out))
-        self._kept_digits.batches += 1
         return fingerprints
+
+    def _note_rejected(self, gathered: GatheredPans, checked: CheckedRows) -> None:
+        """PANs of rejected rows get no token, but may stand in kept cells of other rows."""
+        for digits in (gathered.digits, checked.known_pans):
+            lengths = pc.unique(pc.binary_length(digits))
+            self._kept_digits.lengths.update(lengths.to_pylist())
+            both = pa.concat_arrays([self._beginnings, beginnings_of(digits)])
+            self._beginnings = both.unique()
+        self._kept_digits.batches += 1
+        if checked.faults:
+            others = pc.invert(pc.is_in(checked.known_pans, value_set=gathered.digits))
+            self._seen.add(self._fingerprints(checked.known_pans.filter(others)))
+
+    def _fingerprints(self, digits: pa.Array) -> list[bytes]:
+        return self._bench.fingerprints(_as_bytes(digits), self._layout)
 
     def _reused(self) -> int:
         return 0 if self._is_one_time else len(self._distinct) - self._tally.tokens_new
@@ -279,8 +355,7 @@ class _Line:
     ) -> None:
         self._tally.rows_read += batch.rows
         self._tally.rows_written += table.num_rows
-        for digits in checked.pans.values():
-            self._tally.luhn_failed += luhn_failed_cells(digits).true_count
+        self._tally.luhn_failed += checked.luhn_failed
 
     def _reject(
         self, batch: TextRecordBatch, faults: Sequence[Fault], rejects: RejectsFile
@@ -304,3 +379,20 @@ def _first_columns(hits: dict[str, dict[int, list[Hit]]]) -> dict[int, str]:
         for row in rows:
             first.setdefault(row, name)
     return dict(sorted(first.items()))
+
+
+def _to_mint(gathered: GatheredPans, places: pa.Array, checked: CheckedRows) -> PansToMint:
+    """Some of the gathered PANs, each with the customer id of the row where it was seen first."""
+    ids: list[str | None] = [None] * len(places)
+    if checked.customer_ids is not None:
+        ids = checked.customer_ids.take(gathered.first_rows(places)).to_pylist()
+    return PansToMint(_as_bytes(gathered.digits.take(places)), ids)
+
+
+def _as_bytes(digits: pa.Array) -> list[bytes]:
+    pans: list[bytes] = digits.cast(pa.binary()).to_pylist()
+    return pans
+
+
+def _as_strings(pans: Sequence[bytes]) -> pa.Array:
+    return pa.array(pans, pa.binary()).cast(pa.string())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import pyarrow as pa
@@ -13,22 +13,25 @@ from pipeline.access import Door, Request
 from pipeline.core.audit import AuditedItem
 from pipeline.core.envelope import Entropy
 from pipeline.core.fingerprints import Fingerprinter
-from pipeline.core.gather import gather
+from pipeline.core.gather import GatheredPans, gather
 from pipeline.core.layouts import Column, Layout, Options
 from pipeline.core.pans import LAST4_DIGITS, passes_luhn, scheme_of
 from pipeline.core.receipts import Tally
 from pipeline.core.rows import CheckedRows, check_rows
 from pipeline.keys import random_id
-from pipeline.minting import Mint
-from pipeline.ports import Clock, DataKeyRecords, Fingerprints, KeyService, Ports, Vault
+from pipeline.minting import Mint, PansToMint
+from pipeline.ports import Clock, Crew, DataKeyRecords, Fingerprints, KeyService, Ports, Vault
 
 MAX_MINT_AGE = timedelta(minutes=15)  # so long is one data key used for new PANs of a scope
+
+MAX_WAIT = timedelta(seconds=20)  # for tables that throttle; API Gateway waits 29 s
 
 
 @dataclass(frozen=True, slots=True)
 class MintingPorts:
     """As much of a worker's ports as minting takes."""
 
+    crew: Crew
     vault: Vault
     fingerprints: Fingerprints
     data_key_records: DataKeyRecords
@@ -66,6 +69,7 @@ class Tokenizing:
         self._ports = ports
         self._fingerprinter = fingerprinter
         self._mints: dict[str, tuple[Mint, datetime]] = {}
+        self._began_at = datetime.min.replace(tzinfo=UTC)
 
     def tokenize(self, request: Request, cards: Sequence[Card], scope: str) -> list[TokenizedItem]:
         """One item for each card, in order; tokens are durable and the access is recorded.
@@ -73,6 +77,7 @@ class Tokenizing:
         The same PAN gets the same token, however often it is sent. Raises `RefusedError`, or
         `TransientError` when AWS or the audit log fails.
         """
+        self._began_at = self._ports.clock()
         grant = self._door.admit(request)
         layout = _layout(scope)
         checked = check_rows(_columns(cards), layout)
@@ -83,9 +88,10 @@ class Tokenizing:
 
     def _items(self, checked: CheckedRows, layout: Layout, count: int) -> list[TokenizedItem]:
         gathered = gather(checked, (), one_time=False)
-        pans = gathered.pans.digits
+        to_mint = _to_mint(gathered, checked)
+        pans = to_mint.digits
         fingerprints = self._fingerprinter().fingerprints(pans, layout.scope)
-        tokens = self._mint(layout).tokens(gathered, fingerprints, checked)
+        tokens = self._mint(layout).tokens(to_mint, fingerprints) if pans else []
         items = [TokenizedItem()] * count
         places = gathered.indices["pan"].to_pylist()
         for row, at in zip(checked.index.to_pylist(), places, strict=True):
@@ -101,9 +107,22 @@ class Tokenizing:
         if held is None or now - held[1] > MAX_MINT_AGE:
             job_id = random_id("api_", self._ports.entropy)
             # Of the ports it uses those above and no other.
-            mint = Mint(job_id, layout, cast(Ports, self._ports), Tally())
+            mint = Mint(job_id, layout, cast(Ports, self._ports), Tally(), self._has_time)
             held = self._mints[layout.scope] = (mint, now)
         return held[0]
+
+    def _has_time(self) -> bool:
+        return self._ports.clock() - self._began_at < MAX_WAIT
+
+
+def _to_mint(gathered: GatheredPans, checked: CheckedRows) -> PansToMint:
+    """Each PAN once, with the customer id of the item where it stands first."""
+    digits: list[bytes] = gathered.digits.cast(pa.binary()).to_pylist()
+    ids: list[str | None] = [None] * len(digits)
+    if digits and checked.customer_ids is not None:
+        first = gathered.first_rows(pa.array(range(len(digits)), pa.int64()))
+        ids = checked.customer_ids.take(first).to_pylist()
+    return PansToMint(digits, ids)
 
 
 def _layout(scope: str) -> Layout:

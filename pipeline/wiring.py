@@ -11,12 +11,16 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from pipeline.aws.dynamodb_calls import DynamoDBCalls
 from pipeline.aws.dynamodb_ledger import DynamoDBLedger
 from pipeline.aws.dynamodb_vault import DynamoDBDataKeys, DynamoDBFingerprints, DynamoDBVault
 from pipeline.aws.kms_keys import KMSKeys
 from pipeline.aws.layout_catalogue import UriLayouts
+from pipeline.aws.pump import Pump
 from pipeline.aws.s3_objects import S3Quarantine, S3Tokenized
-from pipeline.aws.sqs_queue import SQSDeadLetters
+from pipeline.aws.signing import FrozenCredentials
+from pipeline.aws.sqs_queue import SQSDeadLetters, SQSWorkQueue
+from pipeline.errors import TransientError
 from pipeline.ports import Ports
 from pipeline.settings import Settings
 
@@ -40,6 +44,13 @@ class CountedSession:
         """A client of that service."""
         return self._session.client(service, config=CLIENT_CONFIG)  # type: ignore[call-overload]
 
+    def credentials(self) -> FrozenCredentials:
+        """What is signed with at this moment; raises `TransientError` where there is nothing."""
+        credentials = self._session.get_credentials()
+        if credentials is None:
+            raise TransientError("no_credentials", "AWS credentials are not configured")
+        return credentials.get_frozen_credentials()
+
     def snapshot(self) -> Mapping[str, Mapping[str, int]]:
         """Requests so far, by service and operation."""
         return {service: dict(counts) for service, counts in self._calls.items()}
@@ -57,17 +68,20 @@ def utc_now() -> datetime:
 def ports_of(settings: Settings, session: CountedSession | None = None) -> Ports:
     """The AWS adapters of a deployment."""
     session = session or CountedSession()
-    dynamodb, s3 = session.client("dynamodb"), session.client("s3")
+    dynamodb, s3, sqs = map(session.client, ("dynamodb", "s3", "sqs"))
+    calls = DynamoDBCalls(dynamodb, session.credentials)
     return Ports(
         quarantine=S3Quarantine(s3, settings.quarantine_bucket),
         tokenized=S3Tokenized(s3, settings.tokenized_bucket, settings.quarantine_bucket),
-        vault=DynamoDBVault(dynamodb, settings.vault_table),
-        fingerprints=DynamoDBFingerprints(dynamodb, settings.fingerprints_table),
+        crew=Pump(calls.connect),
+        vault=DynamoDBVault(calls, settings.vault_table),
+        fingerprints=DynamoDBFingerprints(calls, settings.fingerprints_table),
         data_key_records=DynamoDBDataKeys(dynamodb, settings.data_keys_table),
         key_service=KMSKeys(session.client("kms"), settings.vault_key_arn),
         ledger=DynamoDBLedger(dynamodb, settings.jobs_table),
         layouts=UriLayouts(settings.layouts_uri, s3),
-        dead_letters=SQSDeadLetters(session.client("sqs"), settings.dead_letter_queue_url),
+        work_queue=SQSWorkQueue(sqs, settings.work_queue_url),
+        dead_letters=SQSDeadLetters(sqs, settings.dead_letter_queue_url),
         calls=session,
         clock=utc_now,
         entropy=os.urandom,

@@ -21,6 +21,7 @@ from pipeline.keys import FingerprintKey
 from pipeline.opening import HeldDataKeys, Opening
 from pipeline.testing import (
     A_MOMENT,
+    InTurn,
     MemoryApprovals,
     MemoryAuditLog,
     MemoryGrants,
@@ -97,7 +98,13 @@ class Api:
         self.opening = Opening(self.door, reader, self.held_keys)
         self.bulk = Bulk(self.door, self.opening, self.approvals, self.clock, os.urandom)
         ports = MintingPorts(
-            self.world.vault, self.world.fingerprints, records, keys, self.clock, os.urandom
+            InTurn(),
+            self.world.vault,
+            self.world.fingerprints,
+            records,
+            keys,
+            self.clock,
+            os.urandom,
         )
         fingerprint_key = FingerprintKey(keys, records, self.clock)
         self.tokenizing = Tokenizing(self.door, ports, fingerprint_key.fingerprinter)

@@ -26,8 +26,17 @@ PSEUDO_PARAMETERS = {
     "AWS::URLSuffix": "amazonaws.com",
 }
 UPLOADER_ARN = "arn:aws:iam::444455556666:role/uploader"
-# Every optional statement is switched on, so that the checks see it.
-PARAMETER_VALUES: Mapping[str, str] = {"UploaderRoleArns": UPLOADER_ARN}
+WARM_UNITS = {
+    "VaultWarmReadUnits": 13_000,
+    "VaultWarmWriteUnits": 5_000,
+    "FingerprintsWarmReadUnits": 14_000,
+    "FingerprintsWarmWriteUnits": 6_000,
+}
+# All that is optional is switched on, so that the checks see it.
+PARAMETER_VALUES: Mapping[str, str] = {
+    "UploaderRoleArns": UPLOADER_ARN,
+    **{name: str(units) for name, units in WARM_UNITS.items()},
+}
 
 NAME_PROPERTIES = {
     "AWS::DynamoDB::Table": "TableName",

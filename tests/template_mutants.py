@@ -27,6 +27,7 @@ AUDIT_LOG = {"Fn::GetAtt": ["AuditLogGroup", "Arn"]}
 BULK_KEY = {"Fn::GetAtt": ["BulkKey", "Arn"]}
 QUARANTINE_OBJECTS = {"Fn::Sub": "${QuarantineBucket.Arn}/*"}
 ACCOUNT_ROOT = {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}}
+WARM_FINGERPRINTS = "FingerprintsTable.WarmThroughput.Fn::If.1.Fn::If.1"
 WORKER = {"AWS": {"Fn::GetAtt": ["WorkerRole", "Arn"]}}
 
 
@@ -948,6 +949,18 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
     tables.check_tables_are_paid_by_request: [
         ("fixed", prop("VaultTable.BillingMode", "PROVISIONED")),
         ("the default", prop("JobsTable.BillingMode", REMOVED)),
+    ],
+    tables.check_the_busy_tables_can_be_warmed: [
+        ("not the vault", prop("VaultTable.WarmThroughput", REMOVED)),
+        ("for writes only", prop(f"{WARM_FINGERPRINTS}.ReadUnitsPerSecond", REMOVED)),
+        (
+            "as another one is",
+            prop(f"{WARM_FINGERPRINTS}.WriteUnitsPerSecond", {"Ref": "VaultWarmWriteUnits"}),
+        ),
+    ],
+    tables.check_no_table_is_warmed_unasked: [
+        ("by default", parameter("VaultWarmWriteUnits.Default", 8000)),
+        ("whatever is asked", prop("JobsTable.WarmThroughput", {"WriteUnitsPerSecond": 4000})),
     ],
     tables.check_tables_can_be_restored: [
         (

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from botocore.exceptions import ClientError
 
-from pipeline.aws.faults import error_code, translated
+from pipeline.aws.faults import error_code, pauses, translated
 from pipeline.core.receipts import iso_time
 from pipeline.errors import TransientError
-from pipeline.model import Decision, JobState
+from pipeline.model import Decision, FanOut, JobState
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+KEYS_PER_CALL = 100  # DynamoDB's limit for BatchGetItem
 KEPT_FOR = timedelta(days=400)  # PCI DSS v4.0.1, 10.5.1 asks for twelve months of audit history
 
 _UNDECIDED = "attribute_not_exists(#decision)"
@@ -30,18 +31,25 @@ _NAMES = {
         "#chunk",
         "#decision",
         "#detail",
+        "#done",
         "#expires_at",
         "#has_chunks",
         "#layout",
         "#owner",
+        "#planned",
         "#reason",
         "#rows_read",
+        "#sha256",
         "#started_at",
         "#status",
         "#trouble",
         "#updated_at",
         "#uri",
     )
+}
+_NAMES_OF_PROGRESS = {
+    f"#{name}": name
+    for name in ("job_id", "status", "attempts", "rows_read", "updated_at", "reason", "trouble")
 }
 
 
@@ -123,6 +131,31 @@ class DynamoDBLedger:
             raise TransientError("chunk_unresolved", "the ledger does not show the chunk")
         return stands
 
+    def fan_out(self, job_id: str) -> FanOut:
+        """How far the chunks of a job are that its file was parted into."""
+        return _fan_out(self._get(job_id))
+
+    def finish_plan(self, job_id: str, chunks: int, source_sha256: str | None) -> FanOut:
+        """The first plan stands; after a lost reply, that is our own."""
+        values = {":planned": {"N": str(chunks)}, ":now": _now()}
+        expression = "SET #planned = :planned, #updated_at = :now"
+        if source_sha256 is not None:
+            values[":sha256"] = {"S": source_sha256}
+            expression += ", #sha256 = :sha256"
+        unplanned = f"{_STARTED_AND_UNDECIDED} AND attribute_not_exists(#planned)"
+        item = self._update(job_id, expression, values, unplanned)
+        return _fan_out(item if item is not None else self._get(job_id))
+
+    def finish_chunk(self, job_id: str, ordinal: int) -> FanOut:
+        """A set holds each ordinal once, however often a reply is lost."""
+        item = self._update(
+            job_id,
+            "ADD #done :ordinal SET #updated_at = :now",
+            {":ordinal": {"NS": [str(ordinal)]}, ":now": _now()},
+            _STARTED_AND_UNDECIDED,
+        )
+        return _fan_out(item if item is not None else self._get(job_id))
+
     def claim(self, name: str, job_id: str) -> str:
         """The job that what is named so belongs to: the first that claims it and does not fail.
 
@@ -198,6 +231,27 @@ class DynamoDBLedger:
         """What the ledger says of a job, without its decision; None for an unknown job."""
         item = self._get(job_id)
         return _plain(item) if item else None
+
+    def get_all(self, job_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """What the ledger says of those jobs that it knows, in no order."""
+        for start in range(0, len(job_ids), KEYS_PER_CALL):
+            yield from self._get_some(job_ids[start : start + KEYS_PER_CALL])
+
+    def _get_some(self, job_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
+        pending: Any = {
+            "Keys": [{"job_id": {"S": job_id}} for job_id in job_ids],
+            "ConsistentRead": True,
+            "ProjectionExpression": ", ".join(_NAMES_OF_PROGRESS),
+            "ExpressionAttributeNames": _NAMES_OF_PROGRESS,
+        }
+        for _ in pauses():
+            with translated("dynamodb:BatchGetItem"):
+                response = self._client.batch_get_item(RequestItems={self._table: pending})
+            yield from map(_plain, response["Responses"].get(self._table, []))
+            pending = response.get("UnprocessedKeys", {}).get(self._table)
+            if not pending or not pending["Keys"]:
+                return
+        raise TransientError("throttled", "dynamodb:BatchGetItem")
 
     def jobs(self) -> Iterator[dict[str, Any]]:
         """All jobs, in no order."""
@@ -288,18 +342,35 @@ def _state(item: Mapping[str, Any]) -> JobState:
     attempts = int(item.get("attempts", {}).get("N", "0"))
     if "decision" not in item:
         return JobState(attempts, has_chunks="has_chunks" in item)
+    return JobState(attempts, _decision(item), item["status"]["S"] == "committed")
+
+
+def _decision(item: Mapping[str, Any]) -> Decision | None:
+    if "decision" not in item:
+        return None
     document = orjson.loads(item["decision"]["S"])
-    decision = Decision(
+    return Decision(
         document["attempt_id"],
         document["receipt"],
         tuple((staged, published) for staged, published in document["parts"]),
     )
-    return JobState(attempts, decision, item["status"]["S"] == "committed")
+
+
+def _fan_out(item: Mapping[str, Any]) -> FanOut:
+    return FanOut(
+        planned=int(item["planned"]["N"]) if "planned" in item else None,
+        done=frozenset(map(int, item.get("done", {}).get("NS", ()))),
+        source_sha256=item.get("sha256", {}).get("S"),
+        is_failed=item.get("status", {}).get("S") == "failed",
+        decision=_decision(item),
+    )
 
 
 def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
     plain: dict[str, Any] = {}
+    if "done" in item:
+        plain["chunks_done"] = len(item["done"]["NS"])
     for name, value in item.items():
-        if name not in ("decision", "has_chunks"):
+        if name not in ("decision", "done", "has_chunks", "sha256"):
             plain[name] = int(value["N"]) if "N" in value else value.get("S")
     return plain

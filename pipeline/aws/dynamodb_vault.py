@@ -2,100 +2,127 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from binascii import b2a_base64
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pipeline.aws.faults import pauses, translated
-from pipeline.aws.partiql import insert_all
+import orjson
+
+from pipeline.aws.dynamodb_calls import DynamoDBCalls
+from pipeline.aws.faults import translated
+from pipeline.aws.partiql import MAX_ROUNDS, insert_all, insert_one, insert_statement
 from pipeline.errors import PermanentError, TransientError
-from pipeline.model import Claim, Purpose, SealedPan, WrappedDataKey
+from pipeline.model import Purpose, SealedPans, WrappedDataKey
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 KEYS_PER_CALL = 100  # DynamoDB's limit for BatchGetItem
 
+_VAULT_ATTRIBUTES = ("token", "ciphertext", "data_key_id", "created_at", "metadata")
+_VAULT_ROW = (
+    b'{"Statement":%b,"Parameters":[{"S":"%%b"},{"B":"%%b"},{"S":%b},{"S":%b},{"M":{'
+    b'"last4":{"S":"%%b"},"scheme":{"S":"%%b"},"scope":{"S":%b},"job_id":{"S":%b}%%b}}]}'
+)
+
 
 class DynamoDBVault:
     """Sealed PANs; all that this can do is to add."""
 
-    def __init__(self, client: DynamoDBClient, table: str) -> None:
-        self._client = client
-        self._table = table
+    def __init__(self, calls: DynamoDBCalls, table: str) -> None:
+        self._calls = calls
+        self._statement = insert_statement(table, _VAULT_ATTRIBUTES)
 
-    def insert_if_absent(self, sealed: Sequence[SealedPan]) -> None:
+    async def insert_if_absent(self, sealed: SealedPans) -> None:
         """Inserts the rows. Tokens are random, so a duplicate is our own row, its reply lost."""
-        insert_all(self._client, self._table, [_vault_item(row) for row in sealed])
+        await insert_all(self._calls, self.statements(sealed))
+
+    def statements(self, sealed: SealedPans) -> list[bytes]:
+        """JSON, put together from pieces: what rows have in common is written once."""
+        common = (self._statement, sealed.data_key_id, sealed.created_at, *sealed.origin)
+        form = _VAULT_ROW % tuple(_json(part).replace(b"%", b"%%") for part in common)
+        rows = zip(
+            map(str.encode, sealed.tokens),
+            map(_base64, sealed.ciphertexts),
+            map(str.encode, sealed.last4s),
+            map(str.encode, sealed.schemes),
+            map(_customer_id, sealed.customer_ids),
+            strict=True,
+        )
+        return [form % row for row in rows]
 
 
-def _vault_item(row: SealedPan) -> dict[str, Any]:
-    return {
-        "token": {"S": row.token},
-        "ciphertext": {"B": row.ciphertext},
-        "data_key_id": {"S": row.data_key_id},
-        "created_at": {"S": row.created_at},
-        "metadata": {"M": {name: {"S": value} for name, value in row.metadata.items()}},
-    }
+def _customer_id(customer_id: str | None) -> bytes:
+    return b',"customer_id":{"S":%b}' % _json(customer_id) if customer_id else b""
+
+
+def _base64(content: bytes) -> bytes:
+    return b2a_base64(content, newline=False)
 
 
 class DynamoDBFingerprints:
     """Tokens by fingerprint."""
 
-    def __init__(self, client: DynamoDBClient, table: str) -> None:
-        self._client = client
+    def __init__(self, calls: DynamoDBCalls, table: str) -> None:
+        self._calls = calls
         self._table = table
+        self._statement = _json(insert_statement(table, ("fingerprint", "token")))
 
-    def look_up(self, fingerprints: Sequence[bytes]) -> Mapping[bytes, str]:
+    async def look_up(self, fingerprints: Sequence[bytes]) -> Sequence[str | None]:
         """The known ones, read eventually consistent: a claim settles what this misses."""
-        return self._get(fingerprints, consistent=False)
+        return await self._get(fingerprints, consistent=False)
 
-    def claim(self, claims: Sequence[Claim]) -> Mapping[bytes, str]:
+    async def claim(self, fingerprints: Sequence[bytes], tokens: Sequence[str]) -> Sequence[str]:
         """Inserts the claims; where one was there already, that one's token holds."""
-        items = [
-            {"fingerprint": {"B": claim.fingerprint}, "token": {"S": claim.token}}
-            for claim in claims
-        ]
-        duplicates = insert_all(self._client, self._table, items)
-        held = {claim.fingerprint: claim.token for claim in claims}
-        if duplicates:
-            lost = [claims[at].fingerprint for at in duplicates]
-            winners = self._get(lost, consistent=True)
-            if len(winners) != len(lost):
+        form = b'{"Statement":%b,"Parameters":[{"B":"%%b"},{"S":"%%b"}]}' % self._statement
+        pairs = zip(map(_base64, fingerprints), map(str.encode, tokens), strict=True)
+        duplicates = await insert_all(self._calls, [form % pair for pair in pairs])
+        if not duplicates:
+            return tokens
+        held = list(tokens)
+        winners = await self._get([fingerprints[at] for at in duplicates], consistent=True)
+        for at, winner in zip(duplicates, winners, strict=True):
+            if winner is None:
                 raise TransientError("claim_unresolved", "a claimed fingerprint cannot be read")
-            held.update(winners)
+            held[at] = winner
         return held
 
-    def _get(self, fingerprints: Sequence[bytes], *, consistent: bool) -> dict[bytes, str]:
-        found: dict[bytes, str] = {}
-        for start in range(0, len(fingerprints), KEYS_PER_CALL):
-            keys = fingerprints[start : start + KEYS_PER_CALL]
-            found.update(self._get_some(keys, consistent=consistent))
-        return found
+    async def _get(
+        self, fingerprints: Sequence[bytes], *, consistent: bool
+    ) -> Sequence[str | None]:
+        encoded = [each.decode() for each in map(_base64, fingerprints)]
+        found: dict[str, str] = {}
+        for start in range(0, len(encoded), KEYS_PER_CALL):
+            await self._get_some(encoded[start : start + KEYS_PER_CALL], found, consistent)
+        return [found.get(each) for each in encoded]
 
-    def _get_some(self, fingerprints: Sequence[bytes], *, consistent: bool) -> dict[bytes, str]:
-        pending: Any = [{"fingerprint": {"B": fingerprint}} for fingerprint in fingerprints]
-        found: dict[bytes, str] = {}
-        for _ in pauses():
-            request: Any = {
-                self._table: {
-                    "Keys": pending,
-                    "ConsistentRead": consistent,
-                    "ProjectionExpression": "#fingerprint, #token",
-                    "ExpressionAttributeNames": {
-                        "#fingerprint": "fingerprint",
-                        "#token": "token",
-                    },
-                }
-            }
-            with translated("dynamodb:BatchGetItem"):
-                response = self._client.batch_get_item(RequestItems=request)
+    async def _get_some(
+        self, fingerprints: Sequence[str], found: dict[str, str], consistent: bool
+    ) -> None:
+        keys = b'{"fingerprint":{"B":"%b"}}' % b'"}},{"fingerprint":{"B":"'.join(
+            map(str.encode, fingerprints)
+        )
+        for tries in range(1, MAX_ROUNDS + 1):
+            response = await self._calls.call("BatchGetItem", self._request(keys, consistent))
             for item in response["Responses"].get(self._table, []):
-                found[bytes(item["fingerprint"]["B"])] = item["token"]["S"]
-            unprocessed = response.get("UnprocessedKeys", {}).get(self._table)
-            if not unprocessed or not unprocessed["Keys"]:
-                return found
-            pending = unprocessed["Keys"]
+                found[item["fingerprint"]["B"]] = item["token"]["S"]
+            unprocessed = response.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys")
+            if not unprocessed:
+                return
+            keys = orjson.dumps(unprocessed)[1:-1]
+            await self._calls.pause(tries, TransientError("throttled", "dynamodb:BatchGetItem"))
         raise TransientError("throttled", "dynamodb:BatchGetItem")
+
+    def _request(self, keys: bytes, consistent: bool) -> bytes:
+        return (
+            b'{"RequestItems":{%b:{"Keys":[%b],"ConsistentRead":%b,'
+            b'"ProjectionExpression":"#f,#t",'
+            b'"ExpressionAttributeNames":{"#f":"fingerprint","#t":"token"}}}}'
+        ) % (_json(self._table), keys, b"true" if consistent else b"false")
+
+
+def _json(text: str) -> bytes:
+    return orjson.dumps(text)
 
 
 class DynamoDBDataKeys:
@@ -118,7 +145,7 @@ class DynamoDBDataKeys:
             "created_at": {"S": record.created_at},
             "status": {"S": "active"},
         }
-        insert_all(self._client, self._table, [item])
+        insert_one(self._client, self._table, item)
 
     def get(self, data_key_id: str) -> WrappedDataKey:
         """The record; raises `PermanentError` `data_key_missing`."""

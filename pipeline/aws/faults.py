@@ -30,6 +30,16 @@ _THROTTLES = frozenset(
 _DENIALS = frozenset({"AccessDenied", "AccessDeniedException", "403"})
 
 
+def is_throttle(aws_code: str) -> bool:
+    """Whether AWS asks for fewer requests."""
+    return aws_code in _THROTTLES
+
+
+def longest_pause_seconds(tries: int) -> float:
+    """How long to wait at most after so many tries that came to nothing."""
+    return min(FIRST_PAUSE_SECONDS * 2.0 ** min(tries - 1, 16), LONGEST_PAUSE_SECONDS)
+
+
 def error_code(error: ClientError) -> str:
     """AWS's code for the error."""
     return str(error.response.get("Error", {}).get("Code", "unknown"))
@@ -37,7 +47,7 @@ def error_code(error: ClientError) -> str:
 
 def transient(operation: str, aws_code: str) -> TransientError:
     """The error for an AWS code; AWS's message stays behind, it may repeat what was sent."""
-    if aws_code in _THROTTLES:
+    if is_throttle(aws_code):
         return TransientError("throttled", operation)
     if aws_code in _DENIALS:
         return TransientError("access_denied", operation)
@@ -57,9 +67,7 @@ def translated(operation: str) -> Iterator[None]:
 
 def pauses(sleep: Callable[[float], None] = time.sleep) -> Iterator[None]:
     """Yields for each try but the last; pauses between them, longer each time, with full jitter."""
-    longest = FIRST_PAUSE_SECONDS
-    for _ in range(MAX_TRIES - 1):
+    for tries in range(1, MAX_TRIES):
         yield
-        sleep(random.uniform(0, longest))
-        longest = min(2 * longest, LONGEST_PAUSE_SECONDS)
+        sleep(random.uniform(0, longest_pause_seconds(tries)))
     yield

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pipeline.aws.dynamodb_calls import DynamoDBCalls
 from pipeline.aws.faults import pauses, transient, translated
+from pipeline.errors import TransientError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 STATEMENTS_PER_CALL = 25  # DynamoDB's limit for BatchExecuteStatement
+MAX_ROUNDS = 20  # of a call, of which fewer statements are left each time
 
 _DUPLICATE = "DuplicateItem"
 _REPEATABLE = frozenset(
@@ -24,46 +27,70 @@ _REPEATABLE = frozenset(
 )
 
 
-def insert_all(client: DynamoDBClient, table: str, items: Sequence[Mapping[str, Any]]) -> list[int]:
-    """Inserts the items (DynamoDB JSON); returns the indices of those that were there already.
+def insert_one(client: DynamoDBClient, table: str, item: Mapping[str, Any]) -> None:
+    """Inserts an item (DynamoDB JSON); one that is there already stays as it is.
+
+    Raises `TransientError` when it cannot be inserted.
+    """
+    statement: Any = {
+        "Statement": insert_statement(table, list(item)),
+        "Parameters": list(item.values()),
+    }
+    code = ""
+    for _ in pauses():
+        with translated("dynamodb:PartiQLInsert"):
+            response = client.batch_execute_statement(Statements=[statement])
+        code = _code(response["Responses"][0])
+        if code not in _REPEATABLE:
+            break
+    if code not in ("", _DUPLICATE):
+        raise transient("dynamodb:PartiQLInsert", code)
+
+
+def insert_statement(table: str, names: Sequence[str]) -> str:
+    """A statement that inserts an item of these attributes, whose values are its parameters."""
+    fields = ", ".join(f"'{name}': ?" for name in names)
+    return f'INSERT INTO "{table}" VALUE {{{fields}}}'
+
+
+async def insert_all(calls: DynamoDBCalls, statements: Sequence[bytes]) -> list[int]:
+    """Executes the statements (JSON); returns the indices of those whose items were there already.
 
     HTTP 200 is not success: every statement has a result of its own, and only those that failed
-    are sent again. Raises `TransientError` when some cannot be inserted.
+    are sent again. Raises `TransientError` when some cannot be executed.
     """
     duplicates: list[int] = []
-    for start in range(0, len(items), STATEMENTS_PER_CALL):
-        some = items[start : start + STATEMENTS_PER_CALL]
-        duplicates += [start + at for at in _insert(client, table, some)]
+    for start in range(0, len(statements), STATEMENTS_PER_CALL):
+        some = statements[start : start + STATEMENTS_PER_CALL]
+        duplicates += [start + at for at in await _insert(calls, some)]
     return duplicates
 
 
-def _insert(client: DynamoDBClient, table: str, items: Sequence[Mapping[str, Any]]) -> list[int]:
-    pending = list(range(len(items)))
-    duplicates: list[int] = []
-    failures: list[str] = []
-    for _ in pauses():
-        statements = [_statement(table, items[at]) for at in pending]
-        with translated("dynamodb:PartiQLInsert"):
-            response = client.batch_execute_statement(Statements=statements)
-        outcomes = list(zip(pending, map(_code, response["Responses"]), strict=True))
+async def _insert(calls: DynamoDBCalls, statements: Sequence[bytes]) -> list[int]:
+    pending, duplicates = list(range(len(statements))), list[int]()
+    for tries in range(1, MAX_ROUNDS + 1):
+        body = b'{"Statements":[' + b",".join([statements[at] for at in pending]) + b"]}"
+        response = await calls.call("BatchExecuteStatement", body)
+        codes = [_code(result) for result in response["Responses"]]
+        if not any(codes):
+            return duplicates
+        outcomes = list(zip(pending, codes, strict=True))
         duplicates += [at for at, code in outcomes if code == _DUPLICATE]
-        pending = [at for at, code in outcomes if code not in ("", _DUPLICATE)]
-        failures = [code for _, code in outcomes if code not in ("", _DUPLICATE)]
-        if not set(failures) <= _REPEATABLE or not failures:
-            break
-    if failures:
-        worst = min(failures, key=_REPEATABLE.__contains__)
-        raise transient("dynamodb:PartiQLInsert", worst)
+        failures = {at: code for at, code in outcomes if code not in ("", _DUPLICATE)}
+        if not failures:
+            return duplicates
+        trouble = _worst(failures.values())
+        if tries == MAX_ROUNDS or not _REPEATABLE.issuperset(failures.values()):
+            raise trouble
+        await calls.pause(tries, trouble)
+        pending = list(failures)
     return duplicates
+
+
+def _worst(codes: Collection[str]) -> TransientError:
+    return transient("dynamodb:PartiQLInsert", min(codes, key=_REPEATABLE.__contains__))
 
 
 def _code(result: Mapping[str, Any]) -> str:
-    return str(result.get("Error", {}).get("Code", ""))
-
-
-def _statement(table: str, item: Mapping[str, Any]) -> Any:
-    fields = ", ".join(f"'{name}': ?" for name in item)
-    return {
-        "Statement": f'INSERT INTO "{table}" VALUE {{{fields}}}',
-        "Parameters": list(item.values()),
-    }
+    error = result.get("Error")
+    return str(error.get("Code", "unknown")) if error else ""

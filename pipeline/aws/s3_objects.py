@@ -150,6 +150,14 @@ class S3Tokenized:
             with translated("s3:DeleteObject"):
                 self._client.delete_object(Bucket=self._staging_bucket, Key=_key(uri))
 
+    @contextmanager
+    def open_staged(self, staged_uri: str) -> Iterator[BinaryIO]:
+        """The bytes of a staged part, in whichever order they are wanted."""
+        with translated("s3:GetObject"):
+            response = self._client.get_object(Bucket=self._staging_bucket, Key=_key(staged_uri))
+            content = response["Body"].read()
+        yield io.BytesIO(content)
+
     def put_receipt(self, receipt: Mapping[str, Any]) -> None:
         """Writes a receipt: never over a committed one, over a failed one only as it was read."""
         key = _receipt_key(receipt["job_id"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,11 +13,12 @@ from botocore.exceptions import ClientError
 
 from pipeline.aws.faults import translated
 from pipeline.core.messages import read_dead_letter, replayable_message
-from pipeline.errors import PermanentError
+from pipeline.errors import PermanentError, TransientError
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
+MESSAGES_PER_CALL = 10  # SQS's limit for SendMessageBatch
 POLL_SECONDS = 1  # how long an answer may take, so that all of SQS's servers are asked
 HELD_SECONDS = 60  # how long letters stay hidden while somebody looks at them
 MAX_POSTPONE_SECONDS = 12 * 3600  # SQS's limit for a visibility timeout
@@ -49,10 +50,35 @@ class SQSWorkQueue:
         self._client = client
         self._queue_url = queue_url
 
-    def send(self, message: Mapping[str, Any]) -> None:
-        """Adds a message, durably."""
-        with translated("sqs:SendMessage"):
-            self._client.send_message(QueueUrl=self._queue_url, MessageBody=json.dumps(message))
+    def send_all(self, messages: Sequence[Mapping[str, Any]]) -> None:
+        """Adds messages, durably; raises `TransientError` when one of them cannot be added."""
+        for start in range(0, len(messages), MESSAGES_PER_CALL):
+            entries: Any = [
+                {"Id": str(at), "MessageBody": json.dumps(message)}
+                for at, message in enumerate(messages[start : start + MESSAGES_PER_CALL])
+            ]
+            with translated("sqs:SendMessage"):
+                response = self._client.send_message_batch(
+                    QueueUrl=self._queue_url, Entries=entries
+                )
+            if response.get("Failed"):
+                raise TransientError("aws_error", "sqs:SendMessage: not all messages were taken")
+
+    def depth(self) -> tuple[int, int]:
+        """About how many messages wait, and how many a worker holds."""
+        with translated("sqs:GetQueueAttributes"):
+            response = self._client.get_queue_attributes(
+                QueueUrl=self._queue_url,
+                AttributeNames=[
+                    "ApproximateNumberOfMessages",
+                    "ApproximateNumberOfMessagesDelayed",
+                    "ApproximateNumberOfMessagesNotVisible",
+                ],
+            )
+        counts = response.get("Attributes", {})
+        waiting = int(counts.get("ApproximateNumberOfMessages", 0))
+        waiting += int(counts.get("ApproximateNumberOfMessagesDelayed", 0))
+        return waiting, int(counts.get("ApproximateNumberOfMessagesNotVisible", 0))
 
     def postpone(self, receipt_handle: str, seconds: int) -> None:
         """Hides a received message for that long before it is delivered again."""

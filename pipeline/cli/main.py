@@ -19,6 +19,7 @@ from pipeline.cli import (
     grants,
     jobs,
     layouts,
+    loadtest,
     local,
     query,
     rejects,
@@ -61,6 +62,7 @@ app.command(epilog=examples("pantok receipt job_6tok5sahhchio7bet4erbxqbfi"))(jo
 app.command(epilog=query.EXAMPLES)(query.query)
 app.command(epilog=scan.EXAMPLES)(scan.scan)
 app.command(epilog=generate.EXAMPLES)(generate.generate)
+app.command(epilog=loadtest.EXAMPLES)(loadtest.loadtest)
 app.command(epilog=examples("pantok demo", "pantok demo --keep"))(demo.demo)
 app.command(epilog=detokenize.EXAMPLES)(detokenize.detokenize)
 app.command(epilog=trace.EXAMPLES)(trace.trace)

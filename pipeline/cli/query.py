@@ -57,7 +57,7 @@ def _dataset(target: Deployment, layout: str | None) -> pyarrow.dataset.Dataset:
     paths = committed_parts(target, layout)
     if not paths:
         raise PermanentError("nothing_tokenized", "no committed job has an output to query")
-    filesystem = _filesystem(target)
+    filesystem = parquet_filesystem(target)
     parts = [
         pyarrow.dataset.dataset(
             path,
@@ -99,7 +99,8 @@ def _keys(target: Deployment, bucket: str, prefix: str) -> list[str]:
         ]
 
 
-def _filesystem(target: Deployment) -> pyarrow.fs.S3FileSystem:
+def parquet_filesystem(target: Deployment) -> pyarrow.fs.S3FileSystem:
+    """Where pyarrow reads the tokenized bucket."""
     credentials = target.session.get_credentials()
     frozen = credentials.get_frozen_credentials() if credentials else None
     endpoint_url = target.client("s3").meta.endpoint_url

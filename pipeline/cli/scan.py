@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,12 +22,14 @@ from pipeline.cli.output import (
     table,
 )
 from pipeline.cli.session import deployment
+from pipeline.core import guard
 from pipeline.core.leaks import Leak, LeakScanner
 from pipeline.errors import PermanentError
 
 BLOCK_BYTES = 32 * 1024 * 1024
 OVERLAP_BYTES = 4096  # a card number that two blocks share is whole in the second one
 SHOWN_LEAKS = 100
+NAMELESS = "[a file whose name holds a card number]"
 _WHOLE = (b"PAR1", b"\x1f\x8b")  # Parquet and gzip make sense as a whole only
 
 EXAMPLES = examples(
@@ -51,8 +55,8 @@ def scan(
 ) -> None:
     """Finds card numbers in text, JSON, logs, gzip and Parquet; ends with 1 if there are any.
 
-    Also grouped, escaped, percent-encoded, in base64, as UTF-16, and as 64-bit numbers when they
-    are known. It prints where they are, never what they are.
+    Also grouped, escaped, percent-encoded, in base64, as UTF-16, as 64-bit numbers when they are
+    known, and in the names of files. It prints where they are, never what they are.
     """
     if only_known and pans is None:
         raise typer.BadParameter("--only-known needs --pans")
@@ -74,14 +78,26 @@ def _row(place: str, leak: Leak) -> dict[str, Any]:
     return {"where": place, "form": leak.form, "byte": leak.offset, "known": leak.is_known}
 
 
+def _in_name(scanner: LeakScanner, uri: str) -> tuple[str, list[Leak]]:
+    """What can be printed of a file's name, and the card numbers in it."""
+    leaks = [replace(leak, form="name") for leak in scanner.leaks_in(_bytes(uri))]
+    name = guard.replaced(uri, scanner.hits_in(uri), lambda _: guard.REDACTED)
+    return NAMELESS if scanner.leaks_in(_bytes(name)) else name, leaks
+
+
+def _bytes(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")
+
+
 def _found(scanner: LeakScanner, places: list[str], client: Any) -> Iterator[tuple[str, Leak]]:
     with progress_bar() as progress:
         task = progress.add_task("files", total=None, note="")
         for place in places:
             for uri in _files(place, client):
-                progress.update(task, advance=1, note=uri)
-                for leak in _leaks_in_file(scanner, uri, client):
-                    yield uri, leak
+                name, leaks = _in_name(scanner, uri)
+                progress.update(task, advance=1, note=name)
+                for leak in chain(leaks, _leaks_in_file(scanner, uri, client)):
+                    yield name, leak
 
 
 def _is_s3(place: str) -> bool:

@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from pipeline.aws.dynamodb_ledger import DynamoDBLedger
 from pipeline.aws.s3_objects import S3Quarantine, S3Tokenized
-from pipeline.aws.sqs_queue import SQSDeadLetterOffice
+from pipeline.aws.sqs_queue import SQSDeadLetterOffice, SQSWorkQueue
 from pipeline.errors import PermanentError
 from pipeline.local import default_state_dir, find
 
@@ -47,6 +47,11 @@ class Deployment:
     def quarantine(self) -> S3Quarantine:
         """Uploads and rejected rows."""
         return S3Quarantine(self.client("s3"), self.outputs["QuarantineBucket"])
+
+    @cached_property
+    def work_queue(self) -> SQSWorkQueue:
+        """The queue that the worker is fed from."""
+        return SQSWorkQueue(self.client("sqs"), self.outputs["WorkQueueUrl"])
 
     @cached_property
     def dead_letters(self) -> SQSDeadLetterOffice:

@@ -2,59 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.core.rows import CheckedRows
-from pipeline.model import Pans
+
+MAX_MET_PANS = 250_000  # remembered at 50 bytes each
 
 
 @dataclass(frozen=True, slots=True)
 class GatheredPans:
-    """PANs that need a token, and by PAN column which of them each row holds (`int64`, null: none).
+    """PANs that need a token (`digits`, Arrow `string`), and by PAN column which of them each row
+    holds (`indices`, null: none).
 
     `in_text` says which of them a PAN found inside text is.
     """
 
-    pans: Pans
+    digits: pa.Array = field(repr=False)
     indices: Mapping[str, pa.Array]
     in_text: Mapping[bytes, int] = field(repr=False)
 
-    def first_rows(self, wanted: Sequence[int]) -> list[int | None]:
-        """The row where each of the wanted PANs stands first; None for one found in text only."""
-        sought = pa.array(wanted, pa.int64())
-        places = [pc.index_in(sought, value_set=each) for each in self.indices.values()]
-        rows: list[int | None] = pc.min_element_wise(*places).to_pylist()
-        return rows
+    def first_rows(self, wanted: pa.Array) -> pa.Array:
+        """The row where each of the wanted PANs stands first; null for one found in text only."""
+        wanted = wanted.cast(pa.int32())
+        places = [pc.index_in(wanted, value_set=each) for each in self.indices.values()]
+        return pc.min_element_wise(*places)
 
 
 def gather(checked: CheckedRows, found_in_text: Iterable[bytes], *, one_time: bool) -> GatheredPans:
     """Distinct PANs of all PAN columns and texts; every occurrence by itself when `one_time`."""
-    combined = pa.concat_arrays(list(checked.pans.values()))
-    digits, indices = _occurrences(combined) if one_time else _distinct(combined)
-    position = {} if one_time else {pan: at for at, pan in enumerate(digits)}
-    in_text: dict[bytes, int] = {}
-    for pan in found_in_text:
-        if pan not in in_text:
-            in_text[pan] = position.get(pan, len(digits))
-            if in_text[pan] == len(digits):
-                digits.append(pan)
+    encoded = checked.encoded
+    if one_time:
+        digits, indices = _occurrences(encoded.dictionary_decode())
+    else:
+        digits, indices = encoded.dictionary, encoded.indices
+    in_text = list(dict.fromkeys(found_in_text))
+    places: dict[bytes, int] = {}
+    if in_text:
+        digits, places = _with_text(digits, in_text, shared=not one_time)
     rows = len(checked.index)
     by_column = {name: indices.slice(at * rows, rows) for at, name in enumerate(checked.pans)}
-    return GatheredPans(Pans(digits), by_column, in_text)
+    return GatheredPans(digits, by_column, places)
 
 
-def _distinct(combined: pa.Array) -> tuple[list[bytes], pa.Array]:
-    encoded = combined.dictionary_encode()
-    digits: list[bytes] = encoded.dictionary.cast(pa.binary()).to_pylist()
-    return digits, encoded.indices.cast(pa.int64())
-
-
-def _occurrences(combined: pa.Array) -> tuple[list[bytes], pa.Array]:
+def _occurrences(combined: pa.Array) -> tuple[pa.Array, pa.Array]:
     valid = pc.is_valid(combined)
-    ordinals = pc.subtract(pc.cumulative_sum(valid.cast(pa.int64())), 1)
-    digits: list[bytes] = combined.drop_null().cast(pa.binary()).to_pylist()
-    return digits, pc.if_else(valid, ordinals, pa.scalar(None, pa.int64()))
+    ordinals = pc.subtract(pc.cumulative_sum(valid.cast(pa.int32())), 1)
+    return combined.drop_null(), pc.if_else(valid, ordinals, pa.scalar(None, pa.int32()))
+
+
+def _with_text(
+    digits: pa.Array, in_text: list[bytes], *, shared: bool
+) -> tuple[pa.Array, dict[bytes, int]]:
+    """The PANs of the columns and those of the texts, and where the latter are among them."""
+    texts = pa.array([pan.decode("ascii") for pan in in_text], pa.string())
+    found = pc.index_in(texts, value_set=digits) if shared else pa.nulls(len(texts), pa.int32())
+    digits = pa.concat_arrays([digits, texts.filter(pc.is_null(found))])
+    fresh = iter(range(len(digits) - found.null_count, len(digits)))
+    places = [next(fresh) if at is None else at for at in found.to_pylist()]
+    return digits, dict(zip(in_text, places, strict=True))
+
+
+class MetPans:
+    """The PANs of a chunk that have been met so far, with their tokens.
+
+    Most PANs stand in many record batches of a file; this spares them being fingerprinted and
+    looked up again. It lives as long as its chunk is worked off, and forgets all when it is full.
+    """
+
+    def __init__(self, most: int = MAX_MET_PANS) -> None:
+        self._most = most
+        self._digits = pa.array([], pa.string())
+        self._tokens = pa.array([], pa.string())
+
+    def tokens(self, digits: pa.Array) -> pa.Array:
+        """The token of each PAN, null where it has not been met."""
+        return self._tokens.take(pc.index_in(digits, value_set=self._digits))
+
+    def meet(self, digits: pa.Array, tokens: pa.Array) -> None:
+        """Remembers PANs that were not met before."""
+        if len(self._digits) + len(digits) > self._most:
+            self._digits, self._tokens = digits[:0], tokens[:0]
+        self._digits = pa.concat_arrays([self._digits, digits])
+        self._tokens = pa.concat_arrays([self._tokens, tokens])

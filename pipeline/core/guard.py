@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -23,6 +24,7 @@ from pipeline.core.pans import (
 )
 
 MIN_RUN_DIGITS = 13  # 12-digit runs are retrieval reference numbers far more often than Maestro
+BEGINNING_DIGITS = 6  # the shortest issuer identification number, ISO/IEC 7812-1
 REDACTED = "[PAN removed]"
 
 # What may stand between the digits of a PAN: what normalisation takes away, and . _ / besides.
@@ -32,6 +34,7 @@ _SEPARATORS = (
 )
 _SEPARATED = f"(?:[{_SEPARATORS}]{{0,2}}DIGIT)"  # understood by re and by Arrow alike
 _RUN = re.compile(f"DIGIT{_SEPARATED}{{{MIN_PAN_DIGITS - 1},}}".replace("DIGIT", "[0-9]"))
+ANY_RUN = re.compile(_RUN.pattern.replace("[0-9]", r"\d"))  # in the digits of any script
 _DIGIT_CLASSES = {True: "[0-9]", False: r"\p{Nd}"}  # by whether the text is ASCII
 _GROUP = re.compile(r"[0-9]+")
 
@@ -48,16 +51,28 @@ class Hit:
 class KnownPans:
     """The PANs that the exact test looks for."""
 
-    __slots__ = ("_digits", "_lengths")
+    def __init__(self, digits: pa.Array) -> None:
+        """`digits` is an Arrow array of `string`."""
+        self._column = digits
+        lengths: list[int] = pc.unique(pc.binary_length(digits)).to_pylist()
+        self._lengths = sorted(lengths, reverse=True)
 
-    def __init__(self, digits: Collection[bytes]) -> None:
-        self._digits = frozenset(pan.decode("ascii") for pan in digits)
-        self._lengths = sorted({len(pan) for pan in self._digits}, reverse=True)
+    @cached_property
+    def _digits(self) -> frozenset[str]:
+        return frozenset(self._column.to_pylist())
+
+    @cached_property
+    def _beginnings(self) -> pa.Array:
+        return pc.utf8_slice_codeunits(self._column, 0, MIN_PAN_DIGITS)
 
     def least_digits(self, *, full: bool) -> int:
         """How many digits a text needs before there can be a hit in it."""
         shortest = self._lengths[-1] if self._lengths else MAX_PAN_DIGITS + 1
         return min(shortest, MIN_RUN_DIGITS) if full else shortest
+
+    def may_stand_in(self, cells: pa.Array) -> pa.Array:
+        """Arrow `bool`: which of the cells, digits without separators, may hold a known PAN."""
+        return _may_hold(cells, self._beginnings, MIN_PAN_DIGITS)
 
     def windows(self, digits: str) -> Iterator[tuple[int, int]]:
         """Where a known PAN stands within a run of digits, as start and end."""
@@ -67,7 +82,7 @@ class KnownPans:
                     yield start, start + length
 
 
-NO_KNOWN_PANS = KnownPans(())
+NO_KNOWN_PANS = KnownPans(pa.array([], pa.string()))
 
 
 def find_pans(text: str, known: KnownPans = NO_KNOWN_PANS, *, full: bool = True) -> list[Hit]:
@@ -78,9 +93,10 @@ def find_pans(text: str, known: KnownPans = NO_KNOWN_PANS, *, full: bool = True)
     return _without_overlaps(found)
 
 
-def could_hold_pan(text: str) -> bool:
+def could_hold_pan(text: str, least_digits: int = MIN_PAN_DIGITS) -> bool:
     """Whether the text has a run of digits as long as the shortest PAN, whatever they are."""
-    return _RUN.search(_with_ascii_digits(text)) is not None
+    runs = _RUN.finditer(_with_ascii_digits(text))
+    return any(len(_digits_of(run[0])) >= least_digits for run in runs)
 
 
 def _with_ascii_digits(text: str) -> str:
@@ -152,37 +168,67 @@ def find_in_column(
     """Searches an Arrow column of strings, integers or decimals."""
     hits: dict[int, list[Hit]] = {}
     indices, cells = _suspects(column, known.least_digits(full=full))
-    for index, cell in zip(indices, cells, strict=True):
+    suspects = len(cells)
+    if not full and suspects:
+        closer = pc.or_(pc.invert(pc.ascii_is_decimal(cells)), known.may_stand_in(cells))
+        indices, cells = indices.filter(closer), cells.filter(closer)
+    for index, cell in zip(indices.to_pylist(), cells.to_pylist(), strict=True):
         found = find_pans(cell, known, full=full)
         if found:
             hits[index] = found
-    return ColumnScan(hits, len(cells))
+    return ColumnScan(hits, suspects)
 
 
-def unmatched_windows(
-    column: pa.Array, known: KnownPans, lengths: Collection[int], *, full: bool
-) -> list[bytes]:
-    """Every run of digits of these lengths, overlaps included, in what the guard lets through."""
-    windows: list[bytes] = []
-    for cell in _suspects(column, min(lengths, default=MAX_PAN_DIGITS + 1))[1]:
-        hits = find_pans(cell, known, full=full)
-        rest = replaced(cell, hits, lambda _: "\n") if hits else cell
-        for run in _RUN.finditer(_with_ascii_digits(rest)):
-            digits = _digits_of(run[0]).encode("ascii")
+def windows(column: pa.Array, lengths: Collection[int], beginnings: pa.Array) -> list[bytes]:
+    """Every run of digits that may be one of certain PANs, overlaps included.
+
+    Of those PANs the lengths are known, and their first `BEGINNING_DIGITS` digits (`string`).
+    """
+    _, cells = _suspects(column, min(lengths, default=MAX_PAN_DIGITS + 1))
+    has_more = pc.invert(pc.ascii_is_decimal(cells))
+    cells = cells.filter(pc.or_(has_more, _may_hold(cells, beginnings, BEGINNING_DIGITS)))
+    known = frozenset(beginnings.to_pylist()) if len(cells) else frozenset()
+    found: list[bytes] = []
+    for cell in cells.to_pylist():
+        for run in _RUN.finditer(_with_ascii_digits(cell)):
+            digits = _digits_of(run[0])
+            starts = [
+                at for at in range(len(digits)) if digits[at : at + BEGINNING_DIGITS] in known
+            ]
             for length in lengths:
-                windows += [digits[at : at + length] for at in range(len(digits) - length + 1)]
-    return windows
+                ends = [at + length for at in starts if at + length <= len(digits)]
+                found += [digits[end - length : end].encode("ascii") for end in ends]
+    return found
 
 
-def _suspects(column: pa.Array, least_digits: int) -> tuple[list[int], list[str]]:
+def beginnings_of(pans: pa.Array) -> pa.Array:
+    """The first digits of PANs, each once: issuer numbers, by which most other numbers differ."""
+    return pc.unique(pc.utf8_slice_codeunits(pans, 0, BEGINNING_DIGITS))
+
+
+def _may_hold(cells: pa.Array, beginnings: pa.Array, width: int) -> pa.Array:
+    """Arrow `bool`: which cells, digits without separators, hold one of the beginnings."""
+    longest = pc.max(pc.binary_length(cells)).as_py() or 0
+    starts = range(longest - MIN_PAN_DIGITS + 1)
+    if not len(beginnings) or not starts:
+        return pa.repeat(pa.scalar(False), len(cells))
+    slices = [pc.utf8_slice_codeunits(cells, at, at + width) for at in starts]
+    is_one = pc.is_in(pa.concat_arrays(slices), value_set=beginnings)
+    may_be = is_one.slice(0, len(cells))
+    for at in starts[1:]:
+        may_be = pc.or_(may_be, is_one.slice(at * len(cells), len(cells)))
+    return may_be
+
+
+def _suspects(column: pa.Array, least_digits: int) -> tuple[pa.Array, pa.Array]:
     """The cells that hold enough digits for a hit, and their row indices."""
     text = _as_text(column, least_digits) if least_digits <= MAX_PAN_DIGITS else None
     if text is None:
-        return [], []
+        return pa.array([], pa.uint64()), pa.array([], pa.string())
     digit = _DIGIT_CLASSES[pc.all(pc.string_is_ascii(text), min_count=0).as_py() is not False]
     pattern = f"DIGIT{_SEPARATED}{{{least_digits - 1}}}".replace("DIGIT", digit)
     indices = pc.indices_nonzero(pc.fill_null(pc.match_substring_regex(text, pattern), False))
-    return indices.to_pylist(), text.take(indices).to_pylist()
+    return indices, text.take(indices)
 
 
 def _as_text(column: pa.Array, least_digits: int) -> pa.Array | None:

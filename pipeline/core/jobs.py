@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pipeline.core.guard import find_pans
+from pipeline.core.leaks import holds_pan
 from pipeline.errors import PermanentError
 from pipeline.readers.auto import AUTO
 
@@ -19,7 +19,7 @@ def layout_name_of(key: str) -> str:
 
     Raises `PermanentError` `pan_in_object_key`: such a key must not go on into receipts and logs.
     """
-    if find_pans(key):
+    if holds_pan(key):
         raise PermanentError("pan_in_object_key", "the object's key holds a card number: rename it")
     folder, separator, _ = key.removeprefix(INTAKE_PREFIX).partition("/")
     return folder if separator else AUTO

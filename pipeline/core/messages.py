@@ -8,37 +8,42 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import UnionType
 from typing import Any
 from urllib.parse import quote_plus, unquote_plus
 
 from pipeline import __version__
-from pipeline.core.guard import find_pans, redacted
+from pipeline.core.guard import MIN_RUN_DIGITS, REDACTED, could_hold_pan, redacted
 from pipeline.core.jobs import is_intake, layout_name_of
+from pipeline.core.leaks import holds_pan
 from pipeline.core.receipts import iso_time
 from pipeline.errors import PermanentError
-from pipeline.model import Upload
+from pipeline.model import ChunkTask, Upload
 
 KIND_PREFIX = "pantok."  # of the documents that are our own
 DEAD_LETTER_KIND = f"{KIND_PREFIX}dead-letter"
+CHUNK_KIND = f"{KIND_PREFIX}chunk"
+MAX_ORDINAL = 10**6  # of a chunk
 MAX_ATTEMPTS = 10**9  # that a message may claim
 MAX_QUOTED_CHARACTERS = 64 * 1024  # of a message that could not be understood
 UNVERSIONED = "null"  # how S3 calls the version of an object in an unversioned bucket
 
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
 
 
 @dataclass(frozen=True, slots=True)
 class WorkMessage:
     """A message, understood.
 
-    `uploads` are to be tokenized; `ignored` counts events that ask for nothing (test events,
-    deletions, objects outside the intake); `refused` is the reason why the message, or a part of
-    it, cannot be worked off, or empty; `earlier_attempts` counts those before it was replayed.
+    `uploads` are to be tokenized, `chunks` are planned parts of such; `ignored` counts events that
+    ask for nothing (test events, deletions, objects outside the intake); `refused` is the reason
+    why the message, or a part of it, cannot be worked off, or empty; `earlier_attempts` counts
+    those before it was replayed.
     """
 
     uploads: Sequence[Upload] = ()
+    chunks: Sequence[ChunkTask] = ()
     ignored: int = 0
     refused: str = ""
     earlier_attempts: int = 0
@@ -53,7 +58,7 @@ def parse_message(body: str, quarantine_bucket: str) -> WorkMessage:
     if not isinstance(unverified, dict):
         return WorkMessage(refused="malformed_message")
     if str(unverified.get("kind", "")).startswith(KIND_PREFIX):
-        return WorkMessage(refused="unknown_message_kind")
+        return _parse_own(unverified, quarantine_bucket)
     if unverified.get("Event") == "s3:TestEvent":
         return WorkMessage(ignored=1)
     records = unverified.get("Records")
@@ -61,6 +66,36 @@ def parse_message(body: str, quarantine_bucket: str) -> WorkMessage:
         return WorkMessage(refused="malformed_message")
     parts = [_parse_record(record, quarantine_bucket) for record in records]
     return _merged(parts, _attempts(unverified))
+
+
+def _parse_own(unverified: Mapping[str, Any], quarantine_bucket: str) -> WorkMessage:
+    """A message that a worker sent, perhaps one of another version of the product."""
+    if unverified["kind"] != CHUNK_KIND:
+        return WorkMessage(refused="unknown_message_kind")
+    task = _chunk_task(unverified)
+    if task is None:
+        return WorkMessage(refused="malformed_message")
+    if task.upload.bucket != quarantine_bucket:
+        return WorkMessage(refused="foreign_bucket")
+    return WorkMessage(chunks=(task,), earlier_attempts=_attempts(unverified))
+
+
+def _chunk_task(unverified: Mapping[str, Any]) -> ChunkTask | None:
+    ordinal, upload = unverified.get("chunk"), unverified.get("upload")
+    if not isinstance(ordinal, int) or isinstance(ordinal, bool) or not isinstance(upload, dict):
+        return None
+    names = [upload.get(name) for name in ("bucket", "key", "version_id")]
+    if not 0 <= ordinal <= MAX_ORDINAL or not all(map(_is_text, names)):
+        return None
+    bucket, key, version_id = map(str, names)
+    return ChunkTask(Upload(bucket, key, version_id), ordinal) if is_intake(key) else None
+
+
+def chunk_message(task: ChunkTask) -> dict[str, Any]:
+    """The message that asks for a planned chunk."""
+    upload = task.upload
+    named = {"bucket": upload.bucket, "key": upload.key, "version_id": upload.version_id}
+    return {"kind": CHUNK_KIND, "upload": named, "chunk": task.ordinal}
 
 
 def _attempts(unverified: Mapping[str, Any]) -> int:
@@ -123,14 +158,20 @@ class Failure:
 
 def dead_letter_of_upload(upload: Upload, failure: Failure) -> dict[str, Any]:
     """A dead letter that can be replayed, unless the object's name holds a PAN: that stays out."""
-    is_clean = not any(map(find_pans, (upload.bucket, upload.key, _digits(upload.version_id))))
+    is_clean = not any(map(holds_pan, (upload.bucket, upload.key, _digits(upload.version_id))))
     version_id = upload.version_id if is_clean else redacted(upload.version_id)
     return _dead_letter(failure) | {
         "job_id": upload.job_id,
         "layout": _layout_of(upload),
-        "source": {"uri": redacted(upload.uri), "version_id": version_id},
+        "source": {"uri": _without_pan(upload.uri), "version_id": version_id},
         "message": upload_message(upload) if is_clean else None,
     }
+
+
+def _without_pan(uri: str) -> str:
+    """The URI with its PANs taken out; nothing of it where they stand in another form."""
+    clean = redacted(uri)
+    return REDACTED if holds_pan(clean) else clean
 
 
 def _digits(version_id: str) -> str:
@@ -141,19 +182,20 @@ def _digits(version_id: str) -> str:
 
 
 def dead_letter_of_message(body: str, failure: Failure) -> dict[str, Any]:
-    """A dead letter for a message that could not be understood: quoted if it holds no PAN."""
-    is_quotable = len(body) <= MAX_QUOTED_CHARACTERS and not _holds_pan(body)
+    """A dead letter for a message that could not be understood: quoted if it holds no PAN.
+
+    As it is anybody's message, a mistyped PAN may stand there: so many digits are not quoted.
+    """
+    is_quotable = (
+        len(body) <= MAX_QUOTED_CHARACTERS
+        and not could_hold_pan(body, MIN_RUN_DIGITS)
+        and not holds_pan(body)
+    )
     return _dead_letter(failure) | {
         "message_text": body if is_quotable else None,
         "message_sha256": hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest(),
         "message_characters": len(body),
     }
-
-
-def _holds_pan(body: str) -> bool:
-    """Whether a PAN stands in the body, be it as JSON or as a URL would spell it."""
-    unescaped = _ESCAPED.sub(lambda escape: chr(int(escape[1], 16)), body)
-    return any(find_pans(text) for text in (body, unescaped, unquote_plus(unescaped)))
 
 
 def _dead_letter(failure: Failure) -> dict[str, Any]:
@@ -174,23 +216,59 @@ def _dead_letter(failure: Failure) -> dict[str, Any]:
 def read_dead_letter(body: str, sent_at: datetime, deliveries: int = 0) -> Mapping[str, Any]:
     """A dead letter as the worker wrote it, or one made for a message that SQS moved by itself.
 
-    `deliveries` is how often SQS delivers a message before it moves it.
+    `deliveries` is how often SQS delivers a message before it moves it. What a letter of another
+    version of pantok does not say, or says otherwise, is filled in.
     """
     try:
         unverified = json.loads(body)
     except (ValueError, RecursionError):
         unverified = None
     if isinstance(unverified, dict) and unverified.get("kind") == DEAD_LETTER_KIND:
-        return unverified
+        return _completed(unverified, sent_at)
     document = unverified if isinstance(unverified, dict) else {}
     attempts = _attempts(document) + deliveries
     failure = Failure("worker_died", "every attempt ended without a word", attempts, sent_at)
+    if document.get("kind") == CHUNK_KIND and (task := _chunk_task(document)):
+        return dead_letter_of_upload(task.upload, failure)
     records = document.get("Records")
     if isinstance(records, list) and len(records) == 1:
         parsed = _parse_record(records[0], _bucket_of(records[0]))
         if parsed.uploads:
             return dead_letter_of_upload(parsed.uploads[0], failure)
     return dead_letter_of_message(body, failure)
+
+
+def _completed(unverified: Mapping[str, Any], sent_at: datetime) -> dict[str, Any]:
+    """The letter with all that letters of this version have."""
+    blank = _dead_letter(Failure("unknown", "the letter does not say why", 0, sent_at))
+    said = {name: value for name, value in unverified.items() if _fits(name, value)}
+    return blank | {"pipeline_version": None} | said
+
+
+def _fits(name: str, value: object) -> bool:
+    if name == "failed_at":
+        return _is_time(value)
+    if name == "attempts":
+        return isinstance(value, int) and 0 <= value <= MAX_ATTEMPTS
+    return isinstance(value, _LETTER_TYPES.get(name, object))
+
+
+_LETTER_TYPES: Mapping[str, type | UnionType] = {
+    "reason": str,
+    "detail": str,
+    "pipeline_version": str,
+    "job_id": str | None,
+    "layout": str | None,
+    "source": dict | None,
+    "message": dict | None,
+}
+
+
+def _is_time(value: object) -> bool:
+    try:
+        return isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def _bucket_of(unverified: Any) -> str:

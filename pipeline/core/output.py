@@ -72,18 +72,21 @@ def scrubbed(
     checked: CheckedRows,
     gathered: GatheredPans,
     text_hits: TextHits,
-    tokens: Sequence[str],
+    tokens: pa.Array,
     schema: pa.Schema,
 ) -> pa.Table:
     """The rows with every PAN replaced by its token."""
-    all_tokens = pa.array(tokens, pa.string())
+
+    def token_of(hit: Hit) -> str:
+        return str(tokens[gathered.in_text[hit.digits]])
+
     arrays: dict[str, pa.Array] = {}
     for name, digits in checked.pans.items():
-        arrays[f"{name}_token"] = all_tokens.take(gathered.indices[name])
+        arrays[f"{name}_token"] = tokens.take(gathered.indices[name])
         arrays[f"{name}_last4"] = last4(digits)
     for name, cells in checked.kept.items():
         hits = dict(text_hits.get(name, {}))
-        arrays[name] = replace_hits(cells, hits, lambda hit: tokens[gathered.in_text[hit.digits]])
+        arrays[name] = replace_hits(cells, hits, token_of)
     return pa.table([arrays[name] for name in schema.names], schema=schema)
 
 
@@ -125,5 +128,5 @@ def without_rows(table: pa.Table, rows: Sequence[int]) -> pa.Table:
     """The table less the rows of these indices."""
     if not rows:
         return table
-    everything = pa.array(range(table.num_rows), pa.int64())
+    everything = pa.arange(0, table.num_rows)
     return table.filter(pc.invert(pc.is_in(everything, value_set=pa.array(rows, pa.int64()))))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -134,20 +133,25 @@ def passes_luhn(pan: bytes) -> bool:
     return (sum(pan[::-2].translate(_DIGIT_VALUE)) + sum(pan[-2::-2].translate(_DOUBLED))) % 10 == 0
 
 
-def luhn_failures(pans: Sequence[bytes]) -> list[bool]:
-    """For each PAN, whether its check digit is wrong.
+def luhn_failures(pans: pa.Array) -> pa.Array:
+    """Arrow `bool`: for each PAN (`string`), whether its check digit is wrong.
 
     All PANs are added up at once: their n-th digits stand side by side in one long integer, whose
     bytes cannot overflow (19 digits x 9 < 256).
     """
-    padded = b"".join(pan.rjust(MAX_PAN_DIGITS, b"0") for pan in pans)
+    if not len(pans):
+        return pa.array([], pa.bool_())
+    fixed = pc.ascii_lpad(pans, MAX_PAN_DIGITS, "0").cast(pa.binary(MAX_PAN_DIGITS))
+    padded = fixed.buffers()[1].to_pybytes()
     total = 0
     for place in range(MAX_PAN_DIGITS):
         is_doubled = (MAX_PAN_DIGITS - place) % 2 == 0
         digits = padded[place::MAX_PAN_DIGITS].translate(_DOUBLED if is_doubled else _DIGIT_VALUE)
         total += int.from_bytes(digits, "little")
-    sums = total.to_bytes(len(pans), "little")
-    return [bool(flag) for flag in sums.translate(_IS_NO_MULTIPLE_OF_TEN)]
+    flags = total.to_bytes(len(pans), "little").translate(_IS_NO_MULTIPLE_OF_TEN)
+    return pa.Array.from_buffers(pa.uint8(), len(pans), [None, pa.py_buffer(flags)]).cast(
+        pa.bool_()
+    )
 
 
 def scheme_of(pan: bytes) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-MAX_PART_BYTES = 256 * 1024 * 1024  # a part that grew beyond this is closed
+MAX_PART_BYTES = 64 * 1024 * 1024  # a part that grew beyond this is closed
 
 
 class PartWriter:

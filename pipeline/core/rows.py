@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -30,17 +30,25 @@ class CheckedRows:
     """The rows of a record batch that are fit to be tokenized, still in input order.
 
     `pans`: digits (`string`, null for an empty cell that is kept) by PAN column. `kept`: typed
-    columns by name. `customer_ids`: `string`, where the layout names such a column. `known_pans`:
-    every PAN of the record batch, those of rows that were left out included. `faults`: one for
-    each row that was left out. `index` (`int64`): where in the batch each row stood.
+    columns by name. `encoded`: the PAN columns behind one another, each PAN once in its dictionary
+    (`dictionary<int32, string>`). `customer_ids`: `string`, where the layout names such a column.
+    `known_pans`: every PAN of the record batch (`string`), those of rows that were left out
+    included. `faults`: one for each row that was left out. `index` (`int64`): where in the batch
+    each row stood.
     """
 
     index: pa.Array
     pans: Mapping[str, pa.Array] = field(repr=False)
     kept: Mapping[str, pa.Array] = field(repr=False)
+    encoded: pa.DictionaryArray = field(repr=False)
     customer_ids: pa.Array | None = field(repr=False)
-    known_pans: list[bytes] = field(repr=False)
+    known_pans: pa.Array = field(repr=False)
     faults: tuple[Fault, ...]
+
+    @property
+    def luhn_failed(self) -> int:
+        """How many PANs of these rows have a wrong check digit."""
+        return int(_luhn_failed(self.encoded).true_count)
 
 
 def check_rows(columns: pa.RecordBatch, layout: Layout) -> CheckedRows:
@@ -56,17 +64,36 @@ def check_rows(columns: pa.RecordBatch, layout: Layout) -> CheckedRows:
             pans[name] = _pan_column(columns.column(name), name, column, faults)
         else:
             kept[name] = _kept_column(columns.column(name), name, column, layout, faults)
-    known_pans = _distinct(pans)
-    customer_ids = _customer_ids(columns, layout, known_pans, faults)
-    good = faults.good_rows()
-    return CheckedRows(
-        index=pc.indices_nonzero(good).cast(pa.int64()),
-        pans={name: array.filter(good) for name, array in pans.items()},
-        kept={name: array.filter(good) for name, array in kept.items()},
-        customer_ids=None if customer_ids is None else customer_ids.filter(good),
-        known_pans=known_pans,
+    encoded = _encoded(pans)
+    customer_ids = _customer_ids(columns, layout, encoded.dictionary, faults)
+    everything = CheckedRows(
+        index=pa.arange(0, columns.num_rows),
+        pans=pans,
+        kept=kept,
+        encoded=encoded,
+        customer_ids=customer_ids,
+        known_pans=encoded.dictionary,
         faults=faults.in_order(),
     )
+    return _without(everything, faults.good_rows()) if everything.faults else everything
+
+
+def _without(checked: CheckedRows, good: pa.Array) -> CheckedRows:
+    """The rows that are good."""
+    pans = {name: array.filter(good) for name, array in checked.pans.items()}
+    ids = checked.customer_ids
+    return replace(
+        checked,
+        index=checked.index.filter(good),
+        pans=pans,
+        kept={name: array.filter(good) for name, array in checked.kept.items()},
+        encoded=_encoded(pans),
+        customer_ids=None if ids is None else ids.filter(good),
+    )
+
+
+def _encoded(pans: Mapping[str, pa.Array]) -> pa.DictionaryArray:
+    return pa.concat_arrays(list(pans.values())).dictionary_encode()
 
 
 class _Faults:
@@ -82,7 +109,7 @@ class _Faults:
 
     def good_rows(self) -> pa.Array:
         bad = pa.array(list(self._by_index), pa.int64())
-        return pc.invert(pc.is_in(pa.array(range(self._rows), pa.int64()), value_set=bad))
+        return pc.invert(pc.is_in(pa.arange(0, self._rows), value_set=bad))
 
     def in_order(self) -> tuple[Fault, ...]:
         return tuple(self._by_index[index] for index in sorted(self._by_index))
@@ -100,9 +127,12 @@ def _pan_column(cells: pa.Array, name: str, column: Column, faults: _Faults) -> 
 
 def luhn_failed_cells(digits: pa.Array) -> pa.Array:
     """Arrow `bool`: the cells whose check digit is wrong; false where there is no PAN."""
-    encoded = digits.dictionary_encode()
-    failures = luhn_failures(encoded.dictionary.cast(pa.binary()).to_pylist())
-    return pc.fill_null(pa.array(failures, pa.bool_()).take(encoded.indices), False)
+    return _luhn_failed(digits.dictionary_encode())
+
+
+def _luhn_failed(encoded: pa.DictionaryArray) -> pa.Array:
+    failures = luhn_failures(encoded.dictionary)
+    return pc.fill_null(failures.take(encoded.indices), False)
 
 
 def _kept_column(
@@ -114,14 +144,8 @@ def _kept_column(
     return typed
 
 
-def _distinct(pans: Mapping[str, pa.Array]) -> list[bytes]:
-    combined = pa.concat_arrays(list(pans.values()))
-    digits: list[bytes] = combined.drop_null().unique().cast(pa.binary()).to_pylist()
-    return digits
-
-
 def _customer_ids(
-    columns: pa.RecordBatch, layout: Layout, known_pans: list[bytes], faults: _Faults
+    columns: pa.RecordBatch, layout: Layout, known_pans: pa.Array, faults: _Faults
 ) -> pa.Array | None:
     """The column that goes into the vault's metadata, in clear: a PAN in it rejects the row."""
     name = layout.options.customer_id

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
@@ -22,9 +23,9 @@ from aws_lambda_powertools.utilities.batch import (
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from pipeline.aws.sqs_queue import SQSWorkQueue
 from pipeline.core.messages import (
     Failure,
+    chunk_message,
     dead_letter_of_message,
     dead_letter_of_upload,
     parse_message,
@@ -32,14 +33,15 @@ from pipeline.core.messages import (
 )
 from pipeline.errors import PantokError, PermanentError, TransientError
 from pipeline.handlers.edge import contained, without_content
-from pipeline.job import Worker, give_up, run_job
+from pipeline.job import Worker, give_up, run_chunk, run_job
 from pipeline.keys import FingerprintKey
-from pipeline.model import Upload
+from pipeline.model import ChunkTask, Unfinished, Upload
 from pipeline.settings import Settings
 from pipeline.wiring import CountedSession, ports_of
 
 FIRST_POSTPONE_SECONDS = 2
 LONGEST_POSTPONE_SECONDS = 900
+MAX_THROTTLED_ATTEMPTS = 100  # of minutes each: DynamoDB doubles its capacity within half an hour
 
 SERVICE = "pantok"
 
@@ -49,14 +51,30 @@ tracer = Tracer(service=SERVICE, auto_patch=False)
 processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
 
 
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What a message asks for: an upload, or a chunk of one. `message` asks for it again."""
+
+    upload: Upload
+    message: Mapping[str, Any]
+    run: Callable[[Worker, Callable[[], float]], Mapping[str, Any] | Unfinished]
+
+    @classmethod
+    def of_upload(cls, upload: Upload) -> _Work:
+        return cls(upload, upload_message(upload), partial(run_job, upload))
+
+    @classmethod
+    def of_chunk(cls, task: ChunkTask) -> _Work:
+        return cls(task.upload, chunk_message(task), partial(run_chunk, task))
+
+
 class WorkQueueConsumer:
     """Works off one message at a time."""
 
-    def __init__(self, settings: Settings, worker: Worker, work_queue: SQSWorkQueue) -> None:
+    def __init__(self, settings: Settings, worker: Worker) -> None:
         self._bucket = settings.quarantine_bucket
         self._max_receives = int(settings.max_receives)
         self._worker = worker
-        self._work_queue = work_queue
 
     def consume(self, record: SQSRecord, seconds_left: Callable[[], float]) -> None:
         """Commits what the message asks for, or leaves a dead letter with a reason.
@@ -66,11 +84,13 @@ class WorkQueueConsumer:
         message = parse_message(record.body, self._bucket)
         attempts = message.earlier_attempts + _receives(record)
         metrics.add_metric("EventsIgnored", MetricUnit.Count, message.ignored)
+        works = [_Work.of_upload(upload) for upload in message.uploads]
+        works += [_Work.of_chunk(task) for task in message.chunks]
         troubles = [
             self._trouble_in(
-                partial(self._work_off, upload, record, attempts, seconds_left), upload.job_id
+                partial(self._work_off, work, record, attempts, seconds_left), work.upload.job_id
             )
-            for upload in message.uploads
+            for work in works
         ]
         if message.refused:
             failure = self._failure(message.refused, attempts)
@@ -97,27 +117,37 @@ class WorkQueueConsumer:
 
     def _work_off(
         self,
-        upload: Upload,
+        work: _Work,
         record: SQSRecord,
         attempts: int,
         seconds_left: Callable[[], float],
     ) -> None:
         try:
-            receipt = run_job(upload, self._worker, seconds_left)
+            outcome = work.run(self._worker, seconds_left)
         except PermanentError as error:
-            self._bury_upload(upload, attempts, error)
+            self._bury_upload(work.upload, attempts, error)
         except Exception as error:
             if _receives(record) < self._max_receives:
                 raise
-            self._give_up(upload, attempts, without_content(error))
+            self._after_the_last_try(work, attempts, without_content(error))
         else:
-            self._report(receipt) if receipt is not None else self._hand_on(upload)
+            if outcome is Unfinished.TO_BE_CONTINUED:
+                self._hand_on(work.message)
+            elif not isinstance(outcome, Unfinished):
+                self._report(outcome)
 
-    def _hand_on(self, upload: Upload) -> None:
+    def _hand_on(self, message: Mapping[str, Any]) -> None:
         """The time was up: another message asks for the rest, before this one is acknowledged."""
-        self._work_queue.send(upload_message(upload))
+        self._worker.ports.work_queue.send_all([message])
         metrics.add_metric("JobsHandedOn", MetricUnit.Count, 1)
         logger.info("to be continued")
+
+    def _after_the_last_try(self, work: _Work, attempts: int, error: TransientError) -> None:
+        """A table that throttles is warming up, and no reason for a file to fail."""
+        if error.code == "throttled" and attempts < MAX_THROTTLED_ATTEMPTS:
+            self._hand_on({**work.message, "attempts": attempts})
+        else:
+            self._give_up(work.upload, attempts, error)
 
     def _give_up(self, upload: Upload, attempts: int, error: TransientError) -> None:
         """The last delivery failed too: the message would end in the queue without a reason.
@@ -145,7 +175,9 @@ class WorkQueueConsumer:
     def _postpone(self, record: SQSRecord) -> None:
         longest = min(FIRST_POSTPONE_SECONDS * 2 ** _receives(record), LONGEST_POSTPONE_SECONDS)
         try:
-            self._work_queue.postpone(record.receipt_handle, round(random.uniform(1, longest)))
+            self._worker.ports.work_queue.postpone(
+                record.receipt_handle, round(random.uniform(1, longest))
+            )
         except TransientError as error:  # then the queue's own visibility timeout applies
             logger.warning("not postponed", extra={"reason": error.code})
 
@@ -176,9 +208,7 @@ def consumer() -> WorkQueueConsumer:
     fingerprint_key = FingerprintKey(ports.key_service, ports.data_key_records, ports.clock)
     memory_gb = int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769")) / 1024
     worker = Worker(ports, fingerprint_key.fingerprinter, memory_gb)
-    return WorkQueueConsumer(
-        settings, worker, SQSWorkQueue(session.client("sqs"), settings.work_queue_url)
-    )
+    return WorkQueueConsumer(settings, worker)
 
 
 @contained

@@ -17,7 +17,7 @@ from pipeline.local.errors import NOT_INSTALLED, LocalStackError
 PACKAGE = Path(pipeline.__file__).resolve().parent
 TEMPLATE = PACKAGE.parent / "infra" / "template.yaml"
 # The same as on AWS: what never runs in a function is not in its package.
-NOT_DEPLOYED = frozenset({"__pycache__", "cli", "local", "samples", "testing.py"})
+NOT_DEPLOYED = frozenset({"__pycache__", "cli", "loadtest", "local", "samples", "testing.py"})
 # For the template's parameters of these names: a laptop has fewer processors than AWS.
 LOCAL_PARAMETERS = {"MaximumConcurrency": str(max(2, min(10, os.cpu_count() or 2)))}
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)

@@ -56,7 +56,7 @@ def write_settlement_csv(
     if not delimiter or not _NEVER_IN_A_DELIMITER.isdisjoint(delimiter):
         raise ValueError("a delimiter is not empty and has no letter, digit, quote or any of -:.")
     stream.write((delimiter.join(SETTLEMENT_COLUMNS) + "\n").encode())
-    lines = _Lines(seed, delimiter)
+    lines = SettlementLines(seed, delimiter)
     for block in transaction_blocks(rows, cards, seed):
         stream.write(lines.of(block).encode())
         if progress is not None:
@@ -70,7 +70,7 @@ def delimited_cell(value: str, delimiter: str) -> str:
     return '"' + value.replace('"', '""') + '"'
 
 
-class _Lines:
+class SettlementLines:
     """The tables of a file as pieces of text that carry their delimiters."""
 
     def __init__(self, seed: int, delimiter: str) -> None:

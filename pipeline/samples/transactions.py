@@ -23,8 +23,8 @@ SECONDS_PER_DAY = 86_400
 BLOCK_ROWS = 16_384
 """Rows in memory at a time: about 2.5 MB of text."""
 
-_AMOUNTS = 4_096
-_APPROVALS = 1_024
+AMOUNTS = 4_096
+APPROVALS = 1_024
 _ENTRY_MODES = ("contactless", "chip", "chip", "contactless", "contactless", "swipe", "manual")
 _CODE_CHARACTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ0123456789"
 
@@ -82,8 +82,8 @@ def transaction_blocks(rows: int, cards: int, seed: int) -> Iterator[Block]:
             pans=[pans[index] for index in card_indexes],
             seconds=[row * SECONDS_PER_DAY // rows for row in numbers],
             terminals=draw_skewed_indexes(random, len(all_terminals()), count),
-            approvals=draw_indexes(random, _APPROVALS, count),
-            amounts=draw_indexes(random, _AMOUNTS, count),
+            approvals=draw_indexes(random, APPROVALS, count),
+            amounts=draw_indexes(random, AMOUNTS, count),
             notes=draw_indexes(random, len(NOTES), count),
         )
 
@@ -123,14 +123,14 @@ def reference_prefixes() -> list[str]:
 
 def amounts_cents(seed: int) -> list[int]:
     """Return the table of amounts: 0.50 to about 400.00, mostly small."""
-    indexes = draw_skewed_indexes(seeded_random(seed, "amounts"), 40_000, _AMOUNTS)
+    indexes = draw_skewed_indexes(seeded_random(seed, "amounts"), 40_000, AMOUNTS)
     return [50 + cents for cents in indexes]
 
 
 def approvals(seed: int) -> list[tuple[str, str]]:
     """Return the table of (entry mode, authorization code)."""
     random = seeded_random(seed, "approvals")
-    modes = draw_indexes(random, len(_ENTRY_MODES), _APPROVALS)
+    modes = draw_indexes(random, len(_ENTRY_MODES), APPROVALS)
     return [
         (
             _ENTRY_MODES[mode],

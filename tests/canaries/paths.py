@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import warnings
@@ -31,6 +32,7 @@ from tests.canaries.stage import (
     Stage,
 )
 from tests.faults.cloud import QUARANTINE, Apply, json_response
+from tests.leaks import text_forms
 
 ROWS = [f"{canary},1.00,,lost {canary}" for canary in CANARIES]
 SPACED = " ".join(VALID[at : at + 4] for at in range(0, 16, 4))
@@ -161,7 +163,8 @@ def duplicates(stage: Stage) -> None:
 
 @path("names that are cards", "pan_in_object_key")
 def names(stage: Stage) -> None:
-    for name in (VALID, SPACED, f"day-{AMEX}.csv"):
+    encoded = base64.b64encode(VALID.encode()).decode()
+    for name in (VALID, SPACED, f"day-{AMEX}.csv", encoded):
         stage.deliver(stage.upload_bytes(b"card\n1\n", name=name))
         stage.deliver(stage.upload_bytes(b"card\n1\n", folder=name, name="a.csv"))
 
@@ -179,7 +182,9 @@ def messages(stage: Stage) -> None:
         f'{{"card": {VALID}',
         json.dumps({"card": VALID}),
         json.dumps({"kind": "pantok.chunk", "card": VALID}),
-        "".join(f"\\u{ord(digit):04x}" for digit in VALID),
+        f"card {MISTYPED}",
+        *text_forms(VALID).values(),
+        *(json.dumps({"card": form}) for form in text_forms(VALID).values()),
         json.dumps(elsewhere),
         json.dumps(stranger),
     )

@@ -8,7 +8,7 @@ import botocore.endpoint
 import pytest
 import smart_open.s3
 
-from pipeline.aws import faults
+from pipeline.aws import faults, pump
 
 
 @pytest.fixture
@@ -19,4 +19,5 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     monkeypatch.setattr(botocore.endpoint, "time", clock)
     monkeypatch.setattr(smart_open.s3, "time", clock)
     monkeypatch.setattr(faults.pauses, "__defaults__", (waited.append,))
+    monkeypatch.setattr(pump, "sleep", waited.append)
     return waited

@@ -13,17 +13,20 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 from moto import mock_aws
 
-from pipeline.aws import faults, sqs_queue
-from pipeline.aws.dynamodb_vault import DynamoDBFingerprints, DynamoDBVault
+from pipeline.aws import faults, pump, sqs_queue
+from pipeline.aws.dynamodb_calls import MAX_THROTTLED_TRIES
+from pipeline.aws.dynamodb_ledger import DynamoDBLedger
 from pipeline.aws.kms_keys import KMSKeys
 from pipeline.aws.layout_catalogue import UriLayouts, built_in_names
+from pipeline.aws.partiql import MAX_ROUNDS
 from pipeline.aws.s3_objects import S3Quarantine, S3Tokenized
 from pipeline.aws.sqs_queue import SQSDeadLetterOffice, SQSDeadLetters, SQSWorkQueue
 from pipeline.core.messages import Failure, dead_letter_of_upload
 from pipeline.errors import LayoutError, PermanentError, TransientError
-from pipeline.model import Claim, SealedPan, Upload, WrappedDataKey
+from pipeline.model import SealedPan, Upload, WrappedDataKey
 from pipeline.testing import A_MOMENT, s3_event
 from pipeline.wiring import CountedSession
+from tests.vaults import Claim, fingerprints_in_dynamodb, vault_in_dynamodb
 
 BUCKET = "bucket"
 CONTEXT = {"purpose": "vault", "data_key_id": "dk_1", "job_id": "job_1", "scope": "default"}
@@ -227,6 +230,46 @@ def test_a_layout_of_another_name_than_its_file_is_refused(s3: Any) -> None:
         UriLayouts(f"s3://{BUCKET}/layouts", s3).get("y")
 
 
+# The ledger
+
+
+@pytest.fixture
+def ledger(session: CountedSession) -> tuple[Any, DynamoDBLedger]:
+    dynamodb = session.client("dynamodb")
+    dynamodb.create_table(
+        TableName="jobs",
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "job_id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "job_id", "AttributeType": "S"}],
+    )
+    return dynamodb, DynamoDBLedger(dynamodb, "jobs")
+
+
+def test_many_jobs_are_asked_for_in_few_calls_and_unknown_ones_are_left_out(
+    session: CountedSession, ledger: tuple[Any, DynamoDBLedger]
+) -> None:
+    jobs = [f"job_{number}" for number in range(150)]
+    for job_id in jobs[::2]:
+        ledger[1].start(job_id, {"uri": "s3://q/a", "layout": "x"}, A_MOMENT)
+    found = list(ledger[1].get_all(jobs))
+    assert {item["job_id"] for item in found} == set(jobs[::2])
+    assert {(item["status"], item["attempts"]) for item in found} == {("running", 1)}
+    assert session.snapshot()["dynamodb"]["BatchGetItem"] == 2
+
+
+def test_jobs_that_dynamodb_left_out_are_asked_for_again(no_pause: None) -> None:
+    def answer(body: Any) -> tuple[int, dict[str, Any]]:
+        keys = body["RequestItems"]["jobs"]["Keys"]
+        rest = {"jobs": {"Keys": keys[1:]}} if keys[1:] else {}
+        return 200, {"Responses": {"jobs": keys[:1]}, "UnprocessedKeys": rest}
+
+    client, script = _scripted(answer, answer, answer)
+    found = [item["job_id"] for item in DynamoDBLedger(client, "jobs").get_all(["a", "b", "c"])]
+    assert found == ["a", "b", "c"]
+    asked = [len(request["RequestItems"]["jobs"]["Keys"]) for request in script.requests]
+    assert asked == [3, 2, 1]
+
+
 # SQS
 
 
@@ -335,12 +378,24 @@ def test_a_postponed_message_stays_hidden(queues: tuple[Any, str, str]) -> None:
     assert _bodies(sqs, work) == []
 
 
+def test_the_depth_of_a_queue_counts_waiting_and_delayed_ones_apart_from_those_in_flight(
+    queues: tuple[Any, str, str],
+) -> None:
+    sqs, work, _ = queues
+    assert SQSWorkQueue(sqs, work).depth() == (0, 0)
+    for delay_seconds in (0, 0, 0, 60):
+        sqs.send_message(QueueUrl=work, MessageBody="x", DelaySeconds=delay_seconds)
+    sqs.receive_message(QueueUrl=work, VisibilityTimeout=30)
+    assert SQSWorkQueue(sqs, work).depth() == (3, 1)
+
+
 # Calls that go wrong, below the SDK's own retries
 
 
 @pytest.fixture
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(faults.time, "sleep", lambda _: None)
+    monkeypatch.setattr(pump, "sleep", lambda _: None)
     monkeypatch.setattr(faults.pauses, "__defaults__", (lambda _: None,))
 
 
@@ -387,29 +442,29 @@ def test_only_the_statements_that_failed_are_sent_again(no_pause: None) -> None:
         _codes("", "ThrottlingError", "DuplicateItem", "InternalServerError"),
         _codes("", ""),
     )
-    DynamoDBVault(client, "vault").insert_if_absent([_row(name) for name in "abcd"])
+    vault_in_dynamodb(client, "vault").insert_if_absent([_row(name) for name in "abcd"])
     again = [each["Parameters"][0]["S"] for each in script.requests[1]["Statements"]]
     assert again == ["b", "d"]
 
 
 def test_statements_that_stay_throttled_are_an_error_in_the_end(no_pause: None) -> None:
-    client, script = _scripted(*[_codes("ThrottlingError")] * faults.MAX_TRIES)
+    client, script = _scripted(*[_codes("ThrottlingError")] * MAX_ROUNDS)
     with pytest.raises(TransientError, match="throttled: dynamodb:PartiQLInsert"):
-        DynamoDBVault(client, "vault").insert_if_absent([_row("a")])
-    assert len(script.requests) == faults.MAX_TRIES
+        vault_in_dynamodb(client, "vault").insert_if_absent([_row("a")])
+    assert len(script.requests) == MAX_ROUNDS
 
 
 def test_a_statement_that_is_refused_is_an_error_at_once(no_pause: None) -> None:
     client, script = _scripted(_codes("", "AccessDenied"))
     with pytest.raises(TransientError, match="access_denied"):
-        DynamoDBVault(client, "vault").insert_if_absent([_row("a"), _row("b")])
+        vault_in_dynamodb(client, "vault").insert_if_absent([_row("a"), _row("b")])
     assert len(script.requests) == 1
 
 
 def test_a_call_whose_reply_is_lost_ends_with_our_own_rows(no_pause: None) -> None:
     lost = ReadTimeoutError(endpoint_url="http://scripted")
     client, script = _scripted(lambda _: lost, _codes("DuplicateItem"))
-    DynamoDBVault(client, "vault").insert_if_absent([_row("a")])
+    vault_in_dynamodb(client, "vault").insert_if_absent([_row("a")])
     assert script.requests[0] == script.requests[1]
 
 
@@ -420,7 +475,7 @@ def test_keys_that_were_not_read_are_asked_for_again(no_pause: None) -> None:
         return 200, {"Responses": {"fp": items}, "UnprocessedKeys": {"fp": {"Keys": keys[1:]}}}
 
     client, script = _scripted(partly, partly)
-    assert DynamoDBFingerprints(client, "fp").look_up([b"one", b"two"]) == {
+    assert fingerprints_in_dynamodb(client, "fp").look_up([b"one", b"two"]) == {
         b"one": "tok_1",
         b"two": "tok_1",
     }
@@ -433,7 +488,7 @@ def test_whoever_loses_a_claim_reads_the_winner_consistently(no_pause: None) -> 
         return 200, {"Responses": {"fp": [{"fingerprint": key, "token": {"S": "tok_winner"}}]}}
 
     client, script = _scripted(_codes("DuplicateItem"), winner)
-    held = DynamoDBFingerprints(client, "fp").claim([Claim(b"one", "tok_loser")])
+    held = fingerprints_in_dynamodb(client, "fp").claim([Claim(b"one", "tok_loser")])
     assert held == {b"one": "tok_winner"}
     assert script.requests[1]["RequestItems"]["fp"]["ConsistentRead"] is True
 
@@ -451,13 +506,13 @@ def test_whoever_loses_a_claim_reads_the_winner_consistently(no_pause: None) -> 
 def test_what_aws_says_stays_out_of_our_errors(
     no_pause: None, answer: Callable[[Any], Any], code: str
 ) -> None:
-    client, _ = _scripted(*[answer] * 10)
+    client, _ = _scripted(*[answer] * MAX_THROTTLED_TRIES)
     with pytest.raises(TransientError) as raised:
-        DynamoDBVault(client, "vault").insert_if_absent([_row("a")])
+        vault_in_dynamodb(client, "vault").insert_if_absent([_row("a")])
     assert raised.value.code == code
     assert "secret" not in str(raised.value)
     assert raised.value.__cause__ is None
-    assert raised.value.__suppress_context__
+    assert raised.value.__context__ is None or raised.value.__suppress_context__
 
 
 def test_writers_that_race_for_a_receipt_leave_one_committed_one(s3: Any) -> None:

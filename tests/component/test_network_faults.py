@@ -14,8 +14,9 @@ import pyarrow as pa
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
+from pipeline.aws.dynamodb_calls import MAX_THROTTLED_TRIES
 from pipeline.aws.dynamodb_ledger import DynamoDBLedger
-from pipeline.aws.dynamodb_vault import DynamoDBDataKeys, DynamoDBFingerprints, DynamoDBVault
+from pipeline.aws.dynamodb_vault import DynamoDBDataKeys
 from pipeline.aws.faults import MAX_TRIES
 from pipeline.aws.kms_keys import KMSKeys
 from pipeline.aws.layout_catalogue import UriLayouts
@@ -25,7 +26,7 @@ from pipeline.aws.sqs_queue import SQSDeadLetters, SQSWorkQueue
 from pipeline.core.envelope import mint_tokens
 from pipeline.errors import LayoutError, PantokError, PermanentError, TransientError
 from pipeline.local import LocalStack
-from pipeline.model import Chunk, Claim, Decision, SealedPan, SourceObject, WrappedDataKey
+from pipeline.model import Chunk, Decision, SealedPan, SourceObject, WrappedDataKey
 from pipeline.staging import RejectsFile, StagedParts
 from pipeline.testing import A_MOMENT, MemoryWorld
 from pipeline.wiring import CountedSession
@@ -39,6 +40,7 @@ from tests.network import (
     refused,
     unreachable,
 )
+from tests.vaults import Claim, fingerprints_in_dynamodb, vault_in_dynamodb
 
 pytestmark = pytest.mark.usefixtures("pauses")
 
@@ -88,7 +90,10 @@ def _claims(count: int) -> list[Claim]:
 def test_a_vault_row_whose_reply_was_lost_is_our_own(
     dynamodb: Any, local_stack: LocalStack
 ) -> None:
-    network, vault = Network(dynamodb), DynamoDBVault(dynamodb, local_stack.outputs["VaultTable"])
+    network, vault = (
+        Network(dynamodb),
+        vault_in_dynamodb(dynamodb, local_stack.outputs["VaultTable"]),
+    )
     tokens = mint_tokens(30, os.urandom)
     network.script("BatchExecuteStatement", lost, lost)
     vault.insert_if_absent([_sealed(token, token.encode()) for token in tokens])
@@ -109,7 +114,7 @@ def test_a_claim_whose_reply_was_lost_is_our_own(
     dynamodb: Any, local_stack: LocalStack, fault: Fault
 ) -> None:
     network, claims = Network(dynamodb), _claims(3)
-    fingerprints = DynamoDBFingerprints(dynamodb, local_stack.outputs["FingerprintsTable"])
+    fingerprints = fingerprints_in_dynamodb(dynamodb, local_stack.outputs["FingerprintsTable"])
     network.script("BatchExecuteStatement", fault)
     assert fingerprints.claim(claims) == {each.fingerprint: each.token for each in claims}
 
@@ -118,7 +123,7 @@ def test_a_claim_that_was_lost_in_the_net_and_to_another_worker_is_told_apart(
     dynamodb: Any, local_stack: LocalStack
 ) -> None:
     network, claims = Network(dynamodb), _claims(3)
-    fingerprints = DynamoDBFingerprints(dynamodb, local_stack.outputs["FingerprintsTable"])
+    fingerprints = fingerprints_in_dynamodb(dynamodb, local_stack.outputs["FingerprintsTable"])
     winner = Claim(claims[1].fingerprint, mint_tokens(1, os.urandom)[0])
     fingerprints.claim([winner])
     network.script("BatchExecuteStatement", lost)
@@ -340,18 +345,19 @@ def _read(stream: Any) -> None:
 
 
 def _vault(client: Any) -> None:
-    DynamoDBVault(client, "t").insert_if_absent([_sealed("tok")])
+    vault_in_dynamodb(client, "t").insert_if_absent([_sealed("tok")])
 
 
 Call = tuple[str, Callable[[Any], Any]]
 
 DYNAMODB_CALLS: list[Call] = [
     ("BatchExecuteStatement", _vault),
-    ("BatchExecuteStatement", lambda c: DynamoDBFingerprints(c, "t").claim(_claims(1))),
+    ("BatchExecuteStatement", lambda c: fingerprints_in_dynamodb(c, "t").claim(_claims(1))),
     ("BatchExecuteStatement", lambda c: DynamoDBDataKeys(c, "t").insert_if_absent(WRAPPED)),
-    ("BatchGetItem", lambda c: DynamoDBFingerprints(c, "t").look_up([b"f"])),
+    ("BatchGetItem", lambda c: fingerprints_in_dynamodb(c, "t").look_up([b"f"])),
     ("GetItem", lambda c: DynamoDBDataKeys(c, "t").get("dk")),
     ("GetItem", lambda c: DynamoDBLedger(c, "t").get("job")),
+    ("BatchGetItem", lambda c: list(DynamoDBLedger(c, "t").get_all(["job"]))),
     ("Scan", lambda c: list(DynamoDBLedger(c, "t").jobs())),
     ("UpdateItem", lambda c: DynamoDBLedger(c, "t").start("job", FACTS, A_MOMENT)),
     ("UpdateItem", lambda c: DynamoDBLedger(c, "t").progress("job", 1)),
@@ -371,6 +377,7 @@ OTHER_CALLS: dict[str, list[Call]] = {
     ],
     "sqs": [
         ("SendMessage", lambda c: SQSDeadLetters(c, QUEUE).send({"reason": "x"})),
+        ("GetQueueAttributes", lambda c: SQSWorkQueue(c, QUEUE).depth()),
         ("ChangeMessageVisibility", lambda c: SQSWorkQueue(c, QUEUE).postpone("handle", 1)),
     ],
     "s3": [
@@ -414,7 +421,7 @@ def test_whatever_is_refused_is_a_code_and_an_operation_and_nothing_that_aws_sai
     fault, code = REFUSALS[refusal]
     if fault is lost:
         fault = _without_sending
-    network.script(operation, *[fault] * (SDK_TRIES * MAX_TRIES))
+    network.script(operation, *[fault] * max(SDK_TRIES * MAX_TRIES, MAX_THROTTLED_TRIES))
     with caplog.at_level(logging.INFO), pytest.raises(TransientError) as raised:
         call(client)
     network.reset()
@@ -431,7 +438,10 @@ def _without_sending(_send: Any, _request: Any) -> Any:
 def test_statements_of_which_one_is_refused_for_good_are_not_called_throttled(
     dynamodb: Any, local_stack: LocalStack
 ) -> None:
-    network, vault = Network(dynamodb), DynamoDBVault(dynamodb, local_stack.outputs["VaultTable"])
+    network, vault = (
+        Network(dynamodb),
+        vault_in_dynamodb(dynamodb, local_stack.outputs["VaultTable"]),
+    )
     codes = ("ThrottlingError", "AccessDenied", "")
     network.script("BatchExecuteStatement", executed_but_reported_as(*codes))
     rows = [_sealed(token) for token in mint_tokens(3, os.urandom)]

@@ -13,7 +13,7 @@ import pytest
 from pipeline.aws.dynamodb_ledger import DynamoDBLedger
 from pipeline.errors import TransientError
 from pipeline.local import LocalStack
-from pipeline.model import Decision, JobState
+from pipeline.model import Decision, FanOut, JobState
 from pipeline.ports import Ledger
 from pipeline.testing import A_MOMENT, MemoryLedger
 
@@ -65,6 +65,12 @@ def book(request: pytest.FixtureRequest) -> Book:
 @pytest.fixture
 def job_id() -> str:
     return f"job_{os.urandom(8).hex()}"
+
+
+def _started(book: Book) -> str:
+    job_id = f"job_{os.urandom(8).hex()}"
+    book.ledger.start(job_id, FACTS, A_MOMENT)
+    return job_id
 
 
 def _decision(attempt_id: str = "ours", rows_read: int = 7) -> Decision:
@@ -307,3 +313,32 @@ def test_only_jobs_are_listed(local_stack: LocalStack, job_id: str) -> None:
     ledger.record_chunk(job_id, "00000", _chunk("first"))
     ledger.claim(f"x/{job_id}", job_id)
     assert [job["job_id"] for job in ledger.jobs() if job_id in str(job)] == [job_id]
+
+
+def test_chunks_and_plan_of_a_parted_file_are_noted_once_in_any_order(book: Book) -> None:
+    job_id = _started(book)
+    assert book.ledger.fan_out(job_id) == FanOut()
+    assert book.ledger.finish_chunk(job_id, 2).done == {2}
+    planned = book.ledger.finish_plan(job_id, 3, "sum")
+    assert (planned.planned, planned.source_sha256, planned.left) == (3, "sum", [0, 1])
+    assert book.ledger.finish_plan(job_id, 9, None) == planned
+    for ordinal in (2, 0, 0, 1):
+        state = book.ledger.finish_chunk(job_id, ordinal)
+    assert (state.done, state.is_complete, state.left) == ({0, 1, 2}, True, [])
+    assert book.ledger.fan_out(job_id) == state
+
+
+def test_a_parted_file_that_failed_or_is_decided_says_so(book: Book) -> None:
+    failed, decided = _started(book), _started(book)
+    book.ledger.fail(failed, "no_rows", "")
+    assert book.ledger.fan_out(failed).is_failed
+    decision = Decision("attempt", {"rows_read": 1})
+    book.ledger.decide(decided, decision)
+    assert book.ledger.finish_chunk(decided, 0).decision == decision
+    assert book.ledger.finish_plan(decided, 1, None).decision == decision
+    assert not book.ledger.fan_out(decided).done
+
+
+def test_nothing_is_known_of_the_chunks_of_a_job_that_never_started(book: Book) -> None:
+    assert book.ledger.finish_chunk("job_never", 0) == FanOut()
+    assert book.ledger.fan_out("job_never") == FanOut()

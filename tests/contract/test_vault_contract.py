@@ -9,20 +9,28 @@ from dataclasses import dataclass
 
 import pytest
 
-from pipeline.aws.dynamodb_vault import DynamoDBDataKeys, DynamoDBFingerprints, DynamoDBVault
+from pipeline.aws.dynamodb_vault import DynamoDBDataKeys
 from pipeline.core.envelope import mint_tokens
 from pipeline.errors import PermanentError
 from pipeline.local import LocalStack
-from pipeline.model import Claim, SealedPan, WrappedDataKey
-from pipeline.ports import DataKeyRecords, Fingerprints, Vault
-from pipeline.testing import MemoryDataKeys, MemoryFingerprints, MemoryVault
+from pipeline.model import SealedPan, WrappedDataKey
+from pipeline.ports import DataKeyRecords
+from pipeline.testing import InTurn, MemoryDataKeys, MemoryVault
 from pipeline.wiring import CountedSession
+from tests.vaults import (
+    Claim,
+    PlainFingerprints,
+    PlainVault,
+    fingerprints_in_dynamodb,
+    fingerprints_in_memory,
+    vault_in_dynamodb,
+)
 
 
 @dataclass
 class Tables:
-    vault: Vault
-    fingerprints: Fingerprints
+    vault: PlainVault
+    fingerprints: PlainFingerprints
     data_keys: DataKeyRecords
     stored: Callable[[str], bytes | None]
     calls: Callable[[], int]
@@ -34,7 +42,13 @@ def _memory() -> Tables:
     def stored(token: str) -> bytes | None:
         return vault.rows[token].ciphertext if token in vault.rows else None
 
-    return Tables(vault, MemoryFingerprints(), MemoryDataKeys(), stored, lambda: 0)
+    return Tables(
+        PlainVault(vault, InTurn()),
+        fingerprints_in_memory(),
+        MemoryDataKeys(),
+        stored,
+        lambda: 0,
+    )
 
 
 def _dynamodb(stack: LocalStack) -> Tables:
@@ -47,8 +61,8 @@ def _dynamodb(stack: LocalStack) -> Tables:
         return bytes(item["ciphertext"]["B"]) if item else None
 
     return Tables(
-        DynamoDBVault(client, outputs["VaultTable"]),
-        DynamoDBFingerprints(client, outputs["FingerprintsTable"]),
+        vault_in_dynamodb(client, outputs["VaultTable"]),
+        fingerprints_in_dynamodb(client, outputs["FingerprintsTable"]),
         DynamoDBDataKeys(client, outputs["DataKeysTable"]),
         stored,
         lambda: session.snapshot()["dynamodb"].get("BatchExecuteStatement", 0),
@@ -128,7 +142,7 @@ def test_of_claimants_at_the_same_time_one_wins_and_all_are_told_so(
     fingerprints = [os.urandom(33) for _ in range(30)]
     held: list[dict[bytes, str]] = []
 
-    def claim(contender: Fingerprints) -> None:
+    def claim(contender: PlainFingerprints) -> None:
         tokens = mint_tokens(len(fingerprints), os.urandom)
         claims = [Claim(*pair) for pair in zip(fingerprints, tokens, strict=True)]
         held.append(dict(contender.claim(claims)))

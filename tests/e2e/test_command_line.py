@@ -23,6 +23,7 @@ COMMANDS = [
     ["query"],
     ["scan"],
     ["generate"],
+    ["loadtest"],
     ["demo"],
     ["dlq", "list"],
     ["dlq", "show"],

@@ -30,7 +30,7 @@ from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.utilities import dynamo_to_dict
 
 from pipeline.aws import faults as aws_faults
-from pipeline.aws.sqs_queue import SQSWorkQueue
+from pipeline.aws import pump
 from pipeline.errors import TransientError
 from pipeline.handlers import work_queue
 from pipeline.handlers.work_queue import WorkQueueConsumer
@@ -142,6 +142,9 @@ class WiredSession:
         self.wire.attach(client)
         return client
 
+    def credentials(self) -> Any:
+        return self.session.get_credentials().get_frozen_credentials()
+
     def snapshot(self) -> Mapping[str, Mapping[str, int]]:
         counts: dict[str, Counter[str]] = defaultdict(Counter)
         for request in self.wire.requests:
@@ -197,9 +200,8 @@ class Cloud:
         session = WiredSession(self.session, wire)
         ports = ports_of(self.settings, session)  # type: ignore[arg-type]
         key = FingerprintKey(ports.key_service, ports.data_key_records, ports.clock)
-        queue = SQSWorkQueue(session.client("sqs"), self.settings.work_queue_url)
         worker = Worker(ports, key.fingerprinter, memory_gb=1.7)
-        return CloudWorker(WorkQueueConsumer(self.settings, worker, queue), wire, seconds_left)
+        return CloudWorker(WorkQueueConsumer(self.settings, worker), wire, seconds_left)
 
     def receive(self) -> Delivery | None:
         """As Lambda's poller does; SQS itself moves what was received too often."""
@@ -243,13 +245,17 @@ class Cloud:
 
     # What there is to be seen
 
-    def objects(self, bucket: str) -> dict[str, bytes]:
+    def objects(self, bucket: str, prefix: str = "") -> dict[str, bytes]:
         s3 = self.client("s3")
-        listed = s3.list_objects_v2(Bucket=bucket).get("Contents", [])
+        listed = s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
         return {
             item["Key"]: s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read()
             for item in listed
         }
+
+    def object(self, bucket: str, key: str) -> bytes | None:
+        """None if it is not there."""
+        return self.objects(bucket, key).get(key)
 
     def items(self, table: str) -> list[dict[str, Any]]:
         """As moto holds them: a scan through boto3 takes longer than all that is tested."""
@@ -277,6 +283,7 @@ def cloud() -> Iterator[Cloud]:
     with (
         mock_aws(),
         mock.patch.object(time, "sleep", return_value=None),
+        mock.patch.object(pump, "sleep", return_value=None),
         mock.patch.object(aws_faults.pauses, "__defaults__", (lambda _: None,)),
     ):
         yield _deployed()

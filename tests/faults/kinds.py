@@ -20,7 +20,7 @@ URL = "https://aws.example"
 class Fault:
     """One kind of fault at the k-th request of a worker, counted from 1.
 
-    `overtake` lets another worker do all there is to do. A fault that `lasts` goes on until the
+    `overtake` lets another worker do all there is to do, or somebody change the source. A fault that `lasts` goes on until the
     delivery ends, SDK retries and the worker's own clean-up included.
     """
 
@@ -138,5 +138,7 @@ KINDS: dict[str, Kind] = {
     "killed after": _killed_after,
     "overtaken before": _overtaken_before,
     "overtaken after": _overtaken_after,
+    "source deleted": _overtaken_before,
+    "source replaced": _overtaken_before,
 }
 LASTING = frozenset({"unreachable", "replies lost", "throttled", "denied", "killed before", "killed after"})  # fmt: skip

@@ -10,13 +10,16 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 from unittest import mock
 
+import moto.s3.models
 from botocore.awsrequest import AWSResponse
 
+from pipeline import fan_out
+from pipeline.aws import s3_writing
 from pipeline.core.jobs import repair_key
 from pipeline.handlers import work_queue
 from pipeline.model import Upload
@@ -24,7 +27,7 @@ from pipeline.readers import registry
 from pipeline.readers.delimited import read_delimited
 from pipeline.samples.cards import synthetic_pans
 from tests.faults.cloud import QUARANTINE, Apply, Cloud, CloudWorker, cloud
-from tests.faults.invariants import Expected, View, at_any_time, leaks, once_it_is_quiet
+from tests.faults.invariants import SENSITIVE, Expected, View, at_any_time, leaks, once_it_is_quiet
 from tests.faults.kinds import KINDS, Fault
 
 LAYOUT = 'name = "{name}"\n[columns.card]\nrole = "pan"\n[columns.note]\nrole = "keep"\n{rest}'
@@ -34,7 +37,9 @@ LAYOUTS = {
 }
 PANS = tuple(synthetic_pans(56, seed=61))
 FAILS_LUHN = "4111111111111112"
-BLOCK_BYTES = 700  # a chunk of the chunked files holds some thirty rows
+BLOCK_BYTES = 1000  # a chunk of the chunked files holds some thirty rows
+PARTED_BYTES = 350  # half of which a file must have to be parted
+SMALL_PART_BYTES = 400  # of an object that is written in parts
 MAX_DELIVERIES = 60
 
 
@@ -53,13 +58,14 @@ class File:
     @property
     def body(self) -> bytes:
         rows = [f"{pan},{self.notes.get(at, '')}" for at, pan in enumerate(self.pans)]
-        return ("card,note\n" + "\n".join([*rows, *self.rejects]) + "\n").encode()
+        lines = [f"{row},{SENSITIVE}" for row in [*rows, *self.rejects]]
+        return ("card,note,cvv\n" + "\n".join(lines) + "\n").encode()
 
     def expected(self, upload: Upload) -> Expected:
         written = [pan for at, pan in enumerate(self.pans) if at not in self.lost]
         rows = len(self.pans) + len(self.rejects)
-        may_be_duplicate = self.layout == "once-only"
-        return Expected(upload, written, len(set(self.pans)), rows, self.reason, may_be_duplicate)
+        is_exclusive = self.layout == "once-only"
+        return Expected(upload, written, len(set(self.pans)), rows, self.reason, is_exclusive)
 
 
 REPAIRED = (*synthetic_pans(1, seed=62), PANS[0])
@@ -83,6 +89,8 @@ LATE = File(
 class Scenario:
     files: tuple[File, ...]
     is_chunked: bool = False  # the time is up after each record batch
+    is_parted: bool = False  # into chunks that have messages of their own
+    is_in_parts: bool = False  # objects are written as multipart uploads
     repairs: tuple[str, ...] = ()  # names of files that repair the first rows of the first file's
 
     def seconds_left(self) -> Callable[[], float]:
@@ -94,9 +102,13 @@ SCENARIOS = {
     "a file in chunks": Scenario((DAY,), is_chunked=True),
     "two files of the same cards": Scenario((DAY, SAME_CARDS)),
     "the same content twice": Scenario((ONCE, TWICE)),
+    "a file and two that may come once": Scenario((DAY, ONCE, TWICE)),
     "a file that fails": Scenario((UNFAMILIAR,)),
     "two repairs of one job": Scenario((DAY,), repairs=("one.jsonl", "other.jsonl")),
     "a PAN that shows late, in chunks": Scenario((LATE,), is_chunked=True),
+    "a file of many workers": Scenario((DAY,), is_parted=True),
+    "a PAN that shows late, to many workers": Scenario((LATE,), is_parted=True),
+    "a file written in parts": Scenario((DAY,), is_in_parts=True),
 }
 
 
@@ -134,7 +146,9 @@ class Stage:
         """Two of the first file's rejected rows repaired, and one left."""
         file, job = self.scenario.files[0], self.expected[0].upload.job_id
         first = len(file.pans) + 1
-        rows = [{"row": first + at, "record": f"{pan},"} for at, pan in enumerate(REPAIRED)]
+        rows = [
+            {"row": first + at, "record": f"{pan},,{SENSITIVE}"} for at, pan in enumerate(REPAIRED)
+        ]
         body = "\n".join(map(json.dumps, rows)).encode()
         upload = self.cloud.upload(repair_key(file.layout, job, name), body)
         return Expected(upload, REPAIRED, len(REPAIRED), len(file.rejects), repairs=job)
@@ -177,6 +191,28 @@ class Stage:
         self.announce()
         self.drain()
 
+    def delete_sources(self) -> None:
+        """Somebody deletes the files: each is through by now, or fails for that."""
+        for each in self.expected:
+            where = {"Key": each.upload.key, "VersionId": each.upload.version_id}
+            self.cloud.client("s3").delete_object(Bucket=QUARANTINE, **where)
+        self.expected = [replace(each, may_be_missing=True) for each in self.expected]
+
+    def replace_source(self) -> None:
+        """Somebody uploads other content under the name of the first file."""
+        upload = self.cloud.upload(self.expected[0].upload.key, SAME_CARDS.body)
+        is_exclusive = self.expected[0].is_exclusive
+        reason = self.expected[0].reason
+        self.expected.append(
+            replace(SAME_CARDS.expected(upload), is_exclusive=is_exclusive, reason=reason)
+        )
+        self.cloud.announce(upload)
+
+    def happening(self, kind: str) -> Callable[[], None]:
+        """What a fault of this kind does beside the request."""
+        others = {"source deleted": self.delete_sources, "source replaced": self.replace_source}
+        return others.get(kind, self.overtake)
+
     def finish(self, said: io.StringIO) -> None:
         letters = self.cloud.dead_letters()
         view = View(self.cloud)
@@ -205,9 +241,16 @@ def staged(
         for handler in logging.getLogger(work_queue.SERVICE).handlers:
             stack.enter_context(mock.patch.object(handler, "stream", said))
         stack.enter_context(redirect_stdout(said))
-        if scenario.is_chunked:
+        if scenario.is_parted:
+            stack.enter_context(mock.patch.object(fan_out, "CHUNK_BYTES", PARTED_BYTES))
+        if scenario.is_chunked or scenario.is_parted:
             reader = partial(read_delimited, block_bytes=BLOCK_BYTES)
             stack.enter_context(mock.patch.dict(registry.READERS, {"delimited": reader}))  # type: ignore[arg-type]
+        if scenario.is_in_parts:
+            stack.enter_context(
+                mock.patch.object(s3_writing, "UPLOAD_PART_BYTES", SMALL_PART_BYTES)
+            )
+            stack.enter_context(mock.patch.object(moto.s3.models, "S3_UPLOAD_PART_MIN_SIZE", 0))
         yield Stage(scenario, stack.enter_context(cloud()), order), said
 
 
@@ -217,7 +260,7 @@ def run_single(scenario: Scenario, kind: str | None = None, at: int = 0) -> Outc
         victim = stage.worker()
         fault = None
         if kind is not None:
-            fault = Fault(kind, at, overtake=stage.overtake)
+            fault = Fault(kind, at, overtake=stage.happening(kind))
             fault.put_in(victim)
         stage.drain(victim, fault)
         requests = list(victim.wire.requests)
@@ -232,17 +275,24 @@ def run_random(seed: int) -> Outcome:
     files = tuple(rng.sample(pool, rng.randint(1, 3)))
     can_be_repaired = len(files[0].rejects) >= len(REPAIRED)
     repairs = ("one.jsonl", "other.jsonl") if can_be_repaired and rng.random() < 0.5 else ()
-    scenario = Scenario(files, is_chunked=rng.random() < 0.5, repairs=repairs)
+    scenario = Scenario(
+        files,
+        is_chunked=rng.random() < 0.5,
+        is_parted=rng.random() < 0.4,
+        is_in_parts=rng.random() < 0.3,
+        repairs=repairs,
+    )
     with staged(scenario, rng.shuffle) as (stage, said):
         if rng.random() < 0.7:
             stage.announce()
         turnstile = Turnstile(rng)
         workers = [stage.worker() for _ in range(rng.randint(1, 3))]
         kinds = [kind for kind in KINDS if not kind.startswith("overtaken")]
+        struck = [number for number in range(len(workers)) if rng.random() < 0.8]
+        chosen = {number: rng.choice(kinds) for number in struck}
         faults = {
-            number: Fault(rng.choice(kinds), rng.randint(1, 60))
-            for number in range(len(workers))
-            if rng.random() < 0.8
+            number: Fault(kind, rng.randint(1, 60), overtake=stage.happening(kind))
+            for number, kind in chosen.items()
         }
         for number, worker in enumerate(workers):
             turnstile.add(partial(_work, stage, worker, faults.get(number), turnstile))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.faults.kinds import KINDS
-from tests.faults.mutants import MUTANTS, caught_after
+from tests.faults.mutants import FLAWS, MUTANTS, caught_after
 from tests.faults.schedules import (
     SCENARIOS,
     random_schedules,
@@ -49,6 +49,13 @@ def test_the_sweep_finds_a_bug_that_is_planted(mutant: str) -> None:
     with plant():
         assert run_single(SCENARIOS[scenario]).violations == []
     assert caught_after(mutant) is not None
+
+
+@pytest.mark.parametrize("flaw", FLAWS)
+def test_the_invariants_show_a_bug_that_needs_no_fault(flaw: str) -> None:
+    plant, scenario = FLAWS[flaw]
+    with plant():
+        assert run_single(SCENARIOS[scenario]).violations != []
 
 
 def test_a_seed_says_all_there_is_to_a_random_schedule() -> None:

@@ -22,9 +22,15 @@ def test_a_fault_at_any_request_of_a_file_in_chunks_breaks_nothing(
     [
         ("two files of the same cards", "overtaken before"),
         ("a PAN that shows late, in chunks", "killed after"),
+        ("a file of many workers", "killed after"),
+        ("a file of many workers", "overtaken before"),
+        ("a file of many workers", "reply lost once"),
+        ("a PAN that shows late, to many workers", "killed after"),
         ("two repairs of one job", "killed after"),
         ("two repairs of one job", "overtaken before"),
         ("two repairs of one job", "reply lost once"),
+        ("a file written in parts", "reply lost once"),
+        ("a file written in parts", "killed after"),
     ],
 )
 def test_a_fault_at_any_request_breaks_nothing(

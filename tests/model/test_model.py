@@ -13,19 +13,27 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from pipeline.aws.dynamodb_ledger import DynamoDBLedger
-from pipeline.aws.dynamodb_vault import DynamoDBDataKeys, DynamoDBFingerprints, DynamoDBVault
+from pipeline.aws.dynamodb_vault import DynamoDBDataKeys
 from pipeline.errors import PermanentError, TransientError
 from pipeline.local import LocalStack
-from pipeline.model import Claim, Decision, JobState, SealedPan, WrappedDataKey
-from pipeline.ports import DataKeyRecords, Fingerprints, Ledger, Vault
+from pipeline.model import Decision, JobState, SealedPan, WrappedDataKey
+from pipeline.ports import DataKeyRecords, Ledger
 from pipeline.testing import (
     A_MOMENT,
+    InTurn,
     MemoryDataKeys,
-    MemoryFingerprints,
     MemoryLedger,
     MemoryVault,
 )
 from tests.model.reference import Reference
+from tests.vaults import (
+    Claim,
+    PlainFingerprints,
+    PlainVault,
+    fingerprints_in_dynamodb,
+    fingerprints_in_memory,
+    vault_in_dynamodb,
+)
 
 FACTS = {"uri": "s3://quarantine/incoming/x/a.csv", "layout": "x"}
 NAMES = st.sampled_from(["a", "b", "c"])
@@ -38,8 +46,8 @@ SECRETS = st.binary(min_size=1, max_size=4)
 class Subject:
     """What is compared with the model, and how its vault is read: by nobody in production."""
 
-    vault: Vault
-    fingerprints: Fingerprints
+    vault: PlainVault
+    fingerprints: PlainFingerprints
     data_keys: DataKeyRecords
     ledger: Ledger
     ciphertext: Callable[[str], bytes | None]
@@ -56,7 +64,14 @@ def in_memory(_: LocalStack | None = None) -> Subject:
         found = ledger.jobs.get(job_id)
         return vars(found) if found else None
 
-    return Subject(vault, MemoryFingerprints(), MemoryDataKeys(), ledger, ciphertext, job)
+    return Subject(
+        PlainVault(vault, InTurn()),
+        fingerprints_in_memory(),
+        MemoryDataKeys(),
+        ledger,
+        ciphertext,
+        job,
+    )
 
 
 def in_dynamodb(stack: LocalStack | None) -> Subject:
@@ -69,8 +84,8 @@ def in_dynamodb(stack: LocalStack | None) -> Subject:
         return bytes(item["Item"]["ciphertext"]["B"]) if "Item" in item else None
 
     return Subject(
-        DynamoDBVault(client, tables["VaultTable"]),
-        DynamoDBFingerprints(client, tables["FingerprintsTable"]),
+        vault_in_dynamodb(client, tables["VaultTable"]),
+        fingerprints_in_dynamodb(client, tables["FingerprintsTable"]),
         DynamoDBDataKeys(client, tables["DataKeysTable"]),
         ledger,
         ciphertext,

@@ -1,6 +1,6 @@
 """Tables: on demand, recoverable, encrypted, hard to delete."""
 
-from tests.template import Template
+from tests.template import WARM_UNITS, Template
 
 KEYS = {
     "VaultTable": ("token", "S"),
@@ -28,6 +28,29 @@ def check_tables_are_paid_by_request(template: Template) -> list[str]:
         f"{table} has fixed capacity"
         for table, properties in template.of_type("AWS::DynamoDB::Table").items()
         if properties.get("BillingMode") != "PAY_PER_REQUEST"
+    ]
+
+
+def check_the_busy_tables_can_be_warmed(template: Template) -> list[str]:
+    findings = []
+    for table in ("Vault", "Fingerprints"):
+        expected = {
+            "ReadUnitsPerSecond": WARM_UNITS[f"{table}WarmReadUnits"],
+            "WriteUnitsPerSecond": WARM_UNITS[f"{table}WarmWriteUnits"],
+        }
+        found = template.properties(f"{table}Table").get("WarmThroughput")
+        if found != expected:
+            findings.append(f"{table}: {found}")
+    return findings
+
+
+def check_no_table_is_warmed_unasked(template: Template) -> list[str]:
+    """Warming costs, and cannot be taken back."""
+    unasked = Template(template.raw, parameter_values={})
+    return [
+        f"{table}: {properties['WarmThroughput']}"
+        for table, properties in unasked.of_type("AWS::DynamoDB::Table").items()
+        if "WarmThroughput" in properties
     ]
 
 

@@ -84,7 +84,7 @@ def test_the_pipeline_comes_without_command_line_local_stack_and_test_data(
     build.copy_pipeline()
     names = {path.name for path in (tmp_path / "pipeline").iterdir()}
     assert {"core", "handlers", "layouts_builtin"} <= names
-    assert not names & {"__pycache__", "cli", "local", "samples", "testing.py"}
+    assert not names & {"__pycache__", "cli", "loadtest", "local", "samples", "testing.py"}
     assert list((tmp_path / "pipeline" / "layouts_builtin").glob("*.toml"))
 
 

@@ -7,7 +7,7 @@ import io
 import itertools
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -21,7 +21,7 @@ from pipeline.detokenize import detokenize
 from pipeline.errors import PermanentError, TransientError
 from pipeline.job import Worker, run_job
 from pipeline.keys import FingerprintKey
-from pipeline.model import START, Upload
+from pipeline.model import START, Unfinished, Upload
 from pipeline.readers import registry
 from pipeline.readers.delimited import read_delimited
 from pipeline.samples.cards import synthetic_pans
@@ -70,7 +70,7 @@ class Scene:
             except TransientError as error:
                 assert error.code == "out_of_time"
             else:
-                if receipt is not None:
+                if not isinstance(receipt, Unfinished):
                     return dict(receipt)
         raise AssertionError("the job does not come to an end")
 
@@ -128,7 +128,7 @@ def test_a_file_in_many_invocations_ends_like_a_file_in_one(count: int) -> None:
 
 def test_nothing_is_visible_before_the_last_chunk() -> None:
     scene = Scene(body())
-    while (receipt := scene.invoke(batches(1)())) is None:
+    while isinstance(receipt := scene.invoke(batches(1)()), Unfinished):
         assert not any("/data/" in uri for uri in scene.world.tokenized.objects)
         assert scene.world.tokenized.receipts == {}
     assert sum(output["rows"] for output in receipt["outputs"]) == len(PANS)
@@ -137,7 +137,7 @@ def test_nothing_is_visible_before_the_last_chunk() -> None:
 
 def test_what_is_recorded_is_not_worked_off_again() -> None:
     scene = Scene(body())
-    assert scene.invoke(batches(1)()) is None
+    assert scene.invoke(batches(1)()) is Unfinished.TO_BE_CONTINUED
     known = dict(scene.world.fingerprints.tokens)
     scene.world.quarantine.objects[scene.upload.key, scene.upload.version_id] = body().replace(
         PANS[0].encode(), b"not a card numb!"
@@ -149,7 +149,7 @@ def test_what_is_recorded_is_not_worked_off_again() -> None:
 
 def test_two_workers_on_the_same_file_agree_on_its_chunks() -> None:
     scene = Scene(body())
-    assert scene.invoke(batches(1)()) is None
+    assert scene.invoke(batches(1)()) is Unfinished.TO_BE_CONTINUED
     for _ in range(500):
         ours, theirs = scene.invoke(batches(1)()), scene.invoke(batches(3)())
         if ours or theirs:
@@ -286,3 +286,26 @@ def test_a_file_read_in_pieces_is_the_file(
 
 def _table(batches: list[Any]) -> pa.Table:
     return pa.Table.from_batches([each.columns for each in batches])
+
+
+@pytest.mark.parametrize("seconds_each", [30.0, 80.0, 100.0])
+def test_a_worker_whose_record_batches_take_long_stops_in_time(
+    seconds_each: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = [0.0]
+
+    def read_slowly(*arguments: Any, **options: Any) -> Iterator[Any]:
+        for batch in read_delimited(*arguments, block_bytes=1024, **options):
+            yield batch
+            left[0] -= seconds_each  # which its rows take
+            assert left[0] > 0, "the worker was killed at work"
+
+    def invocation() -> Seconds:
+        left[0] = 300.0
+        return lambda: left[0]
+
+    monkeypatch.setitem(registry.READERS, "delimited", read_slowly)
+    scene = Scene(body())
+    receipt = scene.run(invocation)
+    assert receipt["rows_read"] == receipt["rows_written"] == len(PANS)
+    assert scene.invocations > 1

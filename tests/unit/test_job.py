@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import io
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -18,7 +19,7 @@ from pipeline.errors import PermanentError, TransientError
 from pipeline.job import Worker, give_up, run_job
 from pipeline.keys import FingerprintKey
 from pipeline.minting import Mint
-from pipeline.model import Upload
+from pipeline.model import SealedPans, Upload
 from pipeline.ports import Ports
 from pipeline.samples.cards import synthetic_pans
 from pipeline.testing import MemoryLayouts, MemoryTokenized, MemoryWorld
@@ -41,7 +42,7 @@ class Tripwire:
 
     def wrap(self, ports: Ports) -> Ports:
         fields = {field.name: getattr(ports, field.name) for field in dataclasses.fields(ports)}
-        watched = set(fields) - {"clock", "entropy", "calls", "layouts"}
+        watched = set(fields) - {"clock", "crew", "entropy", "calls", "layouts"}
         return Ports(
             **{
                 name: _Watched(port, self) if name in watched else port
@@ -49,15 +50,26 @@ class Tripwire:
             }
         )
 
-    def pass_through(self, call: Callable[[], Any]) -> Any:
+    @contextmanager
+    def passing(self) -> Iterator[None]:
         self.calls += 1
         is_here = self.calls == self._k
         if is_here:
             self._before()
-        result = call()
+        yield
         if is_here:
             self._after()
-        return result
+
+    def pass_through(self, call: Callable[[], Any]) -> Any:
+        with self.passing():
+            return call()
+
+    async def pass_through_later(self, step: Coroutine[Any, Any, Any]) -> Any:
+        try:
+            with self.passing():
+                return await step
+        finally:
+            step.close()
 
 
 class _Watched:
@@ -70,6 +82,8 @@ class _Watched:
             return method
         if name in ("open", "open_rejects", "stage"):
             return lambda *arguments: self._context(method, arguments)
+        if inspect.iscoroutinefunction(method):
+            return lambda *arguments: self._wire.pass_through_later(method(*arguments))
         return lambda *arguments: self._wire.pass_through(lambda: method(*arguments))
 
     @contextmanager
@@ -261,18 +275,14 @@ def test_the_sweep_finds_nothing_in_the_product() -> None:
 def test_the_sweep_finds_a_claim_that_comes_before_its_vault_row(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    store, claim = Mint._store, Mint._claimed
+    async def claim_first(
+        mint: Any, places: Any, sealed: SealedPans, fingerprints: Sequence[bytes]
+    ) -> Any:
+        winners = await mint._claim(fingerprints, sealed.tokens)
+        await mint._store(places, sealed)
+        return places, winners
 
-    def store_later(mint: Any, *arguments: Any) -> None:
-        mint.postponed = arguments
-
-    def claim_first(mint: Any, *arguments: Any) -> Any:
-        held = claim(mint, *arguments)
-        store(mint, *mint.postponed)
-        return held
-
-    monkeypatch.setattr(Mint, "_store", store_later)
-    monkeypatch.setattr(Mint, "_claimed", claim_first)
+    monkeypatch.setattr(Mint, "_store_and_claim", claim_first)
     assert _sweep() > 0
 
 

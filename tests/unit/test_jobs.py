@@ -38,6 +38,8 @@ def test_the_folder_names_the_layout(key: str, layout: str) -> None:
         "incoming/acme/4111 1111 1111 1111.csv",
         "incoming/acme/cards-4111-1111-1111-1111-new.csv",
         "incoming/4111/1111/1111/1111",
+        "incoming/acme/NDExMTExMTExMTExMTExMQ==.csv",
+        "incoming/acme/%34%31%31%31%31%31%31%31%31%31%31%31%31%31%31%31",
     ],
 )
 def test_a_key_with_a_card_number_is_refused_without_showing_it(key: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.core import decoding
 from pipeline.core.leaks import LeakScanner
 from tests.leaks import binary_forms, planted_forms
 
@@ -50,6 +52,38 @@ def test_a_parquet_dictionary_hides_nothing() -> None:
     table = pa.table({"x": pa.array([PAN, None, PAN]).dictionary_encode()})
     pq.write_table(table, sink, compression="zstd", write_statistics=False)
     assert KNOWN.leaks_in(sink.getvalue())
+
+
+@pytest.mark.parametrize("store_schema", [True, False])
+def test_an_entry_of_a_parquet_dictionary_that_no_row_uses_is_found(store_schema: bool) -> None:
+    sink = io.BytesIO()
+    cells = pa.DictionaryArray.from_arrays(pa.array([0, 0]), pa.array(["x", PAN]))
+    table = pa.table({"x": cells, "nested": [[{"y": "z"}], []]})
+    pq.write_table(table, sink, compression="zstd", store_schema=store_schema)
+    assert LeakScanner().leaks_in(sink.getvalue())
+
+
+def test_damaged_parquet_is_searched_as_far_as_it_can_be_read() -> None:
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"x": [PAN] * 9, "y": ["z"] * 9}), sink, compression="zstd")
+    damaged = bytearray(sink.getvalue())
+    for at in range(4, 60):
+        damaged[at] ^= 0xFF
+        assert LeakScanner().leaks_in(bytes(damaged))  # its statistics are whole
+
+
+def test_an_archive_is_searched_piece_by_piece_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "PIECE_BYTES", 50_000)
+    archive = gzip.compress(b"a" * 149_990 + PAN.encode() + b"b" * 100_000)
+    assert LeakScanner().leaks_in(archive)
+
+
+def test_an_archive_that_grows_without_end_is_not_called_clean(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(decoding, "MAX_INFLATED_BYTES", 10_000_000)
+    (leak,) = LeakScanner().leaks_in(gzip.compress(b"\0" * 20_000_000))
+    assert leak.form == "an archive too large to be searched to its end"
 
 
 def test_a_pan_in_a_parquet_column_name_is_found() -> None:

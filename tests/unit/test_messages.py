@@ -17,6 +17,7 @@ from pipeline.core.messages import (
     DEAD_LETTER_KIND,
     MAX_QUOTED_CHARACTERS,
     Failure,
+    chunk_message,
     dead_letter_of_message,
     dead_letter_of_upload,
     parse_message,
@@ -24,7 +25,9 @@ from pipeline.core.messages import (
     replayable_message,
     upload_message,
 )
-from pipeline.model import Upload
+from pipeline.model import ChunkTask, Upload
+from pipeline.testing import A_MOMENT
+from tests.leaks import text_forms
 
 BUCKET = "quarantine"
 WHEN = datetime(2026, 11, 23, 12, 30, tzinfo=UTC)
@@ -278,6 +281,32 @@ def test_an_upload_survives_its_message_and_its_dead_letter(key: str, version_id
         assert parse_message(replayed, BUCKET).uploads[0].job_id == upload.job_id
 
 
+LETTER = dead_letter_of_upload(UPLOAD, FAILURE)
+
+
+@settings(max_examples=300)
+@given(
+    changed=st.dictionaries(st.sampled_from([*LETTER, "more"]), JSON, max_size=4),
+    left_out=st.sets(st.sampled_from(list(LETTER)), max_size=4),
+)
+def test_a_letter_of_another_version_is_read_like_one_of_this_version(
+    changed: dict[str, Any], left_out: set[str]
+) -> None:
+    letter = {name: value for name, value in LETTER.items() if name not in left_out} | changed
+    read = read_dead_letter(json.dumps(letter | {"kind": DEAD_LETTER_KIND}), WHEN)
+    assert read.keys() >= LETTER.keys()
+    assert isinstance(read["reason"], str)
+    assert isinstance(read["attempts"], int)
+    assert datetime.fromisoformat(read["failed_at"]) <= datetime.max.replace(tzinfo=UTC)
+    assert isinstance(read["source"] or {}, dict)
+    replayed = replayable_message(read)
+    assert replayed is None or isinstance(json.loads(replayed), dict)
+
+
+def test_a_letter_of_this_version_is_read_as_it_was_written() -> None:
+    assert read_dead_letter(json.dumps(LETTER), WHEN) == LETTER
+
+
 def test_an_ordinary_upload_can_be_replayed() -> None:
     letter = dead_letter_of_upload(UPLOAD, FAILURE)
     replayed = replayable_message(letter)
@@ -344,6 +373,26 @@ def test_a_body_with_a_pan_is_not_quoted(form: str, spell: Any) -> None:
     assert "1111" not in json.dumps(letter)
 
 
+@pytest.mark.parametrize("form", text_forms(PAN))
+@pytest.mark.parametrize("is_json", [False, True])
+def test_a_body_with_a_pan_in_any_form_is_not_quoted(form: str, is_json: bool) -> None:
+    planted = text_forms(PAN)[form]
+    body = json.dumps({"card": planted}) if is_json else planted
+    assert dead_letter_of_message(body, FAILURE)["message_text"] is None
+
+
+def test_a_body_with_a_mistyped_pan_is_not_quoted() -> None:
+    assert dead_letter_of_message(f"card {PAN[:-1]}2", FAILURE)["message_text"] is None
+
+
+@pytest.mark.parametrize("form", ["base64 of nothing else", "percent", "no-break spaces"])
+def test_a_pan_in_the_name_of_an_object_stays_out_of_its_letter(form: str) -> None:
+    name = text_forms(PAN)[form]
+    letter = dead_letter_of_upload(Upload(BUCKET, f"incoming/acme/{name}", "v1"), FAILURE)
+    assert name not in json.dumps(letter, ensure_ascii=False)
+    assert letter["message"] is None
+
+
 def test_a_body_with_a_pan_in_digits_spelt_as_json_escapes_is_not_quoted() -> None:
     body = "".join(f"\\u{ord(digit):04X}" for digit in PAN)
     assert dead_letter_of_message(f'{{"a": "{body}"}}', FAILURE)["message_text"] is None
@@ -404,7 +453,7 @@ def test_attempts_that_cannot_be_counted_with_are_none(claim: object) -> None:
 @pytest.mark.parametrize(
     "document",
     [
-        {"kind": "pantok.chunk", "version": 9},
+        {"kind": "pantok.part", "version": 9},
         {"kind": "pantok.dead-letter", "message": EVENT},
         EVENT | {"kind": "pantok.something-to-come"},
     ],
@@ -418,3 +467,39 @@ def test_a_message_of_another_version_of_the_product_gets_a_reason(document: Any
 def test_a_letter_without_a_message_cannot_be_replayed(message: object) -> None:
     assert replayable_message({"message": message}) is None
     assert replayable_message({}) is None
+
+
+TASK = ChunkTask(Upload("quarantine", "incoming/x/a b.csv", "v1"), 12)
+
+
+def test_a_message_about_a_chunk_is_understood_as_it_was_meant() -> None:
+    message = parse(chunk_message(TASK) | {"attempts": 7})
+    assert message.chunks == (TASK,)
+    assert message.earlier_attempts == 7
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"chunk": -1},
+        {"chunk": "1"},
+        {"chunk": True},
+        {"chunk": 10**7},
+        {"upload": None},
+        {"upload": {"bucket": "quarantine", "key": 5, "version_id": "v"}},
+        {"upload": {"bucket": "quarantine", "key": "layouts/x.toml", "version_id": "v"}},
+    ],
+)
+def test_a_message_about_a_chunk_that_cannot_be_is_malformed(change: Any) -> None:
+    assert parse(chunk_message(TASK) | change).refused == "malformed_message"
+
+
+def test_a_chunk_of_a_foreign_bucket_is_refused() -> None:
+    task = ChunkTask(Upload("elsewhere", "incoming/x/a", "v"), 0)
+    assert parse(chunk_message(task)).refused == "foreign_bucket"
+
+
+def test_a_chunk_whose_worker_died_each_time_is_replayed_as_its_file() -> None:
+    letter = read_dead_letter(json.dumps(chunk_message(TASK)), A_MOMENT, 5)
+    assert (letter["reason"], letter["job_id"]) == ("worker_died", TASK.upload.job_id)
+    assert letter["message"] == upload_message(TASK.upload)

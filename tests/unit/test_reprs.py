@@ -24,7 +24,7 @@ from pipeline.handlers.api_models import (
     DetokenizeResponse,
     TokenizeRequest,
 )
-from pipeline.model import Claim, DataKey, Pans, SealedPan, WrappedDataKey
+from pipeline.model import DataKey, Pans, SealedPan, WrappedDataKey
 from pipeline.opening import OpenedItem
 from pipeline.readers.delimited import read_delimited
 from pipeline.tokenize_api import Card
@@ -32,6 +32,10 @@ from tests.unit.reading import a_layout
 
 PAN = "4111111111111111"
 PLAINTEXT = b"K" * 32
+
+
+def known_pans(pans: list[bytes]) -> KnownPans:
+    return KnownPans(pa.array([pan.decode() for pan in pans], pa.string()))
 
 
 def text_batch() -> object:
@@ -55,7 +59,6 @@ HOLDERS: dict[str, Callable[[], object]] = {
     "pans": lambda: Pans([PAN.encode()]),
     "data key": lambda: DataKey("dk_1", PLAINTEXT),
     "fingerprinter": lambda: Fingerprinter(PLAINTEXT, 1),
-    "claim": lambda: Claim(b"\x01" * 33, "tok_x"),
     "sealed pan": lambda: SealedPan("tok_x", b"c", "dk_1", "now", {"last4": "1111"}),
     "wrapped data key": lambda: WrappedDataKey("dk_1", b"w", "arn", "vault", {}, "now"),
     "text record batch": text_batch,
@@ -63,7 +66,7 @@ HOLDERS: dict[str, Callable[[], object]] = {
     "gathered pans": lambda: gather(checked_rows(), [PAN.encode()], one_time=False),  # type: ignore[arg-type]
     "hits": lambda: find_pans(f"see {PAN}"),
     "column scan": lambda: find_in_column(pa.array([f"see {PAN}"])),
-    "known pans": lambda: KnownPans([PAN.encode()]),
+    "known pans": lambda: known_pans([PAN.encode()]),
     "normalised pans": lambda: normalise(pa.array([PAN, "x", f" {PAN}"])),
     "distinct pans": distinct,
     "card of a caller": lambda: Card(PAN, PAN),

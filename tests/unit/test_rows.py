@@ -69,7 +69,7 @@ def test_every_pan_is_known_those_of_rejected_rows_too() -> None:
     columns = {"pan": [GOOD, GOOD, OTHER], "b": [OTHER, BAD_LUHN, OTHER], "n": ["1", "1", "x"]}
     checked = check(columns, by)
     assert checked.index.to_pylist() == [0]
-    assert sorted(checked.known_pans) == sorted(each.encode() for each in (GOOD, OTHER, BAD_LUHN))
+    assert sorted(checked.known_pans.to_pylist()) == sorted((GOOD, OTHER, BAD_LUHN))
 
 
 def test_text_and_dropped_columns() -> None:
@@ -107,7 +107,7 @@ def test_a_record_batch_without_rows_is_checked() -> None:
     checked = check({"pan": [], "n": [], "who": []}, by)
     assert len(checked.index) == 0
     assert checked.faults == ()
-    assert checked.known_pans == []
+    assert len(checked.known_pans) == 0
 
 
 CELLS = st.sampled_from([GOOD, BAD_LUHN, OTHER, "", "x", "4111", " ", "1E5", "2024-01-01", "12.5"])

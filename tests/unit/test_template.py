@@ -56,5 +56,12 @@ def test_without_uploaders_nobody_is_let_in_for_them(raw: dict[str, Any]) -> Non
     assert not any("Uploaders" in statement.get("Sid", "") for _, statement in policies(template))
 
 
+@pytest.mark.parametrize("kind", ["Read", "Write"])
+def test_a_table_is_warmed_for_reads_or_writes_alone(kind: str, raw: dict[str, Any]) -> None:
+    template = Template(raw, parameter_values={f"VaultWarm{kind}Units": "20000"})
+    assert template.properties("VaultTable")["WarmThroughput"] == {f"{kind}UnitsPerSecond": 20_000}
+    assert "WarmThroughput" not in template.properties("FingerprintsTable")
+
+
 def test_every_check_has_been_seen_to_fail() -> None:
     assert set(CHECKS) == MUTANTS.keys()

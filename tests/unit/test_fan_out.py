@@ -1,0 +1,205 @@
+"""A large file is parted, its chunks are worked off by anybody in any order, and it ends as one."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline import fan_out
+from pipeline.core.messages import WorkMessage, parse_message
+from pipeline.errors import PermanentError, TransientError
+from pipeline.job import give_up, run_chunk, run_job
+from pipeline.model import ChunkTask, Unfinished
+from pipeline.readers import registry
+from pipeline.readers.delimited import read_delimited
+from tests.unit.test_chunking import FAILS_LUHN, LAYOUT, PANS, Scene, batches, body, plenty
+
+TRAILER = '[records]\ndetail = "D"\ntrailer = "T"\n[records.trailer_totals]\ncount_field = 2\nsum_field = 3\nsum_column = "amount"\n'
+TOTALLED = f'name = "x"\n{TRAILER}[format]\nheader = false\nfields = ["type", "card", "amount"]\n[columns.card]\nrole = "pan"\n[columns.amount]\nrole = "keep"\ntype = "decimal(12,2)"\n'
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry.READERS, "delimited", partial(read_delimited, block_bytes=512))
+    monkeypatch.setattr(fan_out, "CHUNK_BYTES", 1500)
+
+
+class Crowd:
+    """A file and the messages about it; `seconds_left` is what each worker has."""
+
+    def __init__(self, content: bytes, layout: str = LAYOUT, folder: str = "x/") -> None:
+        self.scene = Scene(content, layout, folder)
+        self.seconds_left = plenty
+        self.outcomes: list[Any] = []
+
+    @property
+    def messages(self) -> list[Mapping[str, Any]]:
+        return self.scene.world.work_queue.messages
+
+    def plan(self) -> Any:
+        return run_job(self.scene.upload, self.scene.worker(), self.seconds_left())
+
+    def plan_to_the_end(self) -> None:
+        while self.plan() is Unfinished.TO_BE_CONTINUED:
+            pass
+
+    def deliver(self, message: Mapping[str, Any]) -> Any:
+        parsed = _parsed(message)
+        worker = self.scene.worker()
+        for upload in parsed.uploads:
+            return run_job(upload, worker, self.seconds_left())
+        (task,) = parsed.chunks
+        outcome = run_chunk(task, worker, self.seconds_left())
+        if outcome is Unfinished.TO_BE_CONTINUED:
+            self.messages.append(message)
+        return outcome
+
+    def deliver_all(self, order: random.Random) -> dict[str, Any]:
+        """Every message, in some order, until there are none; the receipt."""
+        while self.messages:
+            message = self.messages.pop(order.randrange(len(self.messages)))
+            self.outcomes.append(self.deliver(message))
+        return dict(self.scene.world.tokenized.receipts[self.scene.upload.job_id])
+
+
+def _parsed(message: Mapping[str, Any]) -> WorkMessage:
+    parsed = parse_message(json.dumps(message), "quarantine")
+    assert not parsed.refused
+    return parsed
+
+
+SAME = ("rows_read", "rows_written", "rows_rejected", "rejected_rows", "pans_distinct",
+        "tokens_new", "tokens_reused", "columns", "luhn_failed")  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_file_worked_off_in_any_order_ends_like_a_file_in_one_piece(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = body((7, "fine"), extra=f'"",no card\n{PANS[0]},last\n')
+    crowd = Crowd(content)
+    assert crowd.plan() is Unfinished.ELSEWHERE
+    assert len(crowd.messages) > 3
+
+    receipt = crowd.deliver_all(random.Random(seed))
+
+    monkeypatch.setattr(fan_out, "CHUNK_BYTES", 10**9)
+    whole = Scene(content)
+    expected = whole.run(plenty)
+    assert {name: receipt[name] for name in SAME} == {name: expected[name] for name in SAME}
+    assert receipt["source"]["sha256"] == expected["source"]["sha256"]
+    assert crowd.scene.opened(receipt) == whole.opened(expected) == [*PANS, PANS[0]]
+    assert crowd.scene.rejects(receipt) == [401]
+    assert sum(not isinstance(each, Unfinished) for each in crowd.outcomes) == 1
+
+
+def test_work_can_begin_before_the_plan_is_complete() -> None:
+    crowd = Crowd(body())
+    crowd.seconds_left = batches(3)
+    assert crowd.plan() is Unfinished.TO_BE_CONTINUED
+    crowd.seconds_left = plenty
+    assert crowd.deliver(crowd.messages.pop()) is Unfinished.ELSEWHERE
+    crowd.plan_to_the_end()
+    assert crowd.deliver_all(random.Random(1))["rows_written"] == len(PANS)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_plan_and_chunks_that_run_out_of_time_go_on_where_they_stopped(count: int) -> None:
+    content = body()
+    crowd = Crowd(content)
+    crowd.seconds_left = batches(count)
+    crowd.plan_to_the_end()
+    receipt = crowd.deliver_all(random.Random(count))
+    assert receipt["rows_written"] == len(PANS)
+    assert crowd.scene.opened(receipt) == PANS
+    assert Unfinished.TO_BE_CONTINUED in crowd.outcomes
+
+
+def test_a_card_of_one_chunk_in_a_kept_cell_of_another_one_is_found() -> None:
+    crowd = Crowd(body((3, f"see {FAILS_LUHN}"), extra=f"{FAILS_LUHN},\n"))
+    crowd.plan()
+    receipt = crowd.deliver_all(random.Random(2))
+    assert receipt["rejects_by_reason"] == {"guard_hit": 1}
+    assert receipt["rejected_rows"] == {"guard_hit": [3]}
+    assert receipt["tokens_new"] == len(PANS) + 1
+    for body_ in crowd.scene.world.tokenized.objects.values():
+        assert FAILS_LUHN.encode() not in body_
+
+
+def test_totals_are_verified_over_all_chunks() -> None:
+    lines = [f"D,{pan},{at}.50" for at, pan in enumerate(PANS)]
+    total = f"{sum(range(len(PANS))) + len(PANS) * 0.5:.2f}"
+    good = "\n".join([*lines, f"T,{len(PANS)},{total}"]).encode()
+    crowd = Crowd(good, TOTALLED)
+    crowd.plan()
+    assert len(crowd.messages) > 3
+    assert crowd.deliver_all(random.Random(3))["rows_written"] == len(PANS)
+
+    wrong = Crowd("\n".join([*lines, f"T,{len(PANS)},1.00"]).encode(), TOTALLED)
+    with pytest.raises(PermanentError, match="trailer_mismatch"):
+        wrong.plan()
+
+
+def test_a_message_that_comes_again_changes_nothing() -> None:
+    crowd = Crowd(body())
+    crowd.plan()
+    messages = list(crowd.messages)
+    receipt = crowd.deliver_all(random.Random(4))
+    vault = dict(crowd.scene.world.vault.rows)
+    for message in messages:
+        assert crowd.deliver(message) == receipt
+    assert crowd.plan() == receipt
+    assert crowd.scene.world.vault.rows == vault
+    assert crowd.messages == []
+
+
+def test_a_replay_asks_for_the_chunks_that_are_left() -> None:
+    crowd = Crowd(body())
+    crowd.plan()
+    first, *_, last = list(crowd.messages)
+    crowd.messages.clear()
+    crowd.deliver(first)
+    give_up(crowd.scene.upload, crowd.scene.worker(), TransientError("throttled"))
+    assert crowd.deliver(last) is Unfinished.ELSEWHERE
+    assert crowd.plan() is Unfinished.ELSEWHERE
+    assert first not in crowd.messages
+    assert last in crowd.messages
+    assert crowd.deliver_all(random.Random(5))["status"] == "committed"
+
+
+def test_a_planner_that_stopped_between_a_chunk_and_its_message_sends_it_in_the_end() -> None:
+    crowd = Crowd(body())
+    crowd.seconds_left = batches(3)
+    crowd.plan()
+    crowd.messages.pop()
+    crowd.seconds_left = plenty
+    crowd.plan()
+    assert crowd.deliver_all(random.Random(6))["rows_written"] == len(PANS)
+
+
+def test_a_chunk_that_nobody_planned_is_refused() -> None:
+    crowd = Crowd(body())
+    with pytest.raises(PermanentError, match="unknown_chunk"):
+        run_chunk(ChunkTask(crowd.scene.upload, 3), crowd.scene.worker(), plenty())
+
+
+@settings(max_examples=40)
+@given(seed=st.integers(0, 10**6), chunk_bytes=st.integers(200, 5000), count=st.integers(1, 9))
+def test_whatever_the_chunks_and_the_time_every_row_is_there_once(
+    seed: int, chunk_bytes: int, count: int
+) -> None:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(fan_out, "CHUNK_BYTES", chunk_bytes)
+        crowd = Crowd(body())
+        crowd.seconds_left = batches(count)
+        crowd.plan_to_the_end()
+        receipt = crowd.deliver_all(random.Random(seed))
+        assert crowd.scene.opened(receipt) == PANS
+        assert receipt["tokens_new"] == len(PANS)
