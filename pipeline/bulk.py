@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from pipeline.access import Door, RefusedError, Request
-from pipeline.core.bulk import APPROVAL_LASTS, BulkJob, belongs
+from pipeline.core.bulk import APPROVAL_LASTS, Approval, BulkJob, belongs
 from pipeline.core.envelope import Entropy
 from pipeline.core.receipts import iso_time
 from pipeline.core.result_seal import seal_result
@@ -19,14 +19,6 @@ from pipeline.opening import Opening
 from pipeline.ports import Clock
 
 APPROVAL_KNOWN_FOR = timedelta(seconds=30)  # a revoked approval ends within so long
-
-
-@dataclass(frozen=True, slots=True)
-class Approval:
-    """A KMS grant that lets the job's key be unwrapped."""
-
-    grant_id: str
-    made_at: datetime
 
 
 class Approvals(Protocol):

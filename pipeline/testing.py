@@ -17,8 +17,7 @@ from typing import Any, BinaryIO, TypeVar
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from pipeline.bulk import Approval
-from pipeline.core.bulk import BulkJob
+from pipeline.core.bulk import Approval, BulkJob
 from pipeline.core.envelope import DATA_KEY_BYTES, NONCE_BYTES, Entropy
 from pipeline.core.layouts import Layout, parse_layout
 from pipeline.core.limits import Usage

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from pipeline.aws.faults import error_code, translated
-from pipeline.bulk import Approval
-from pipeline.core.bulk import BulkJob
+from pipeline.core.bulk import Approval, BulkJob
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient

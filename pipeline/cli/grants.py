@@ -12,6 +12,7 @@ from pipeline.aws.dynamodb_access import DynamoDBGrants, DynamoDBUsages
 from pipeline.cli.output import JsonFlag, StackOption, examples, print_json, say, table
 from pipeline.cli.session import Deployment, deployment
 from pipeline.core.grants import Grants, parse_grants
+from pipeline.core.limits import forgiven
 from pipeline.core.receipts import iso_time
 from pipeline.wiring import utc_now
 
@@ -20,6 +21,8 @@ app = typer.Typer(
     epilog=examples("pantok grants show", "pantok grants set grants.toml"),
     no_args_is_help=True,
 )
+
+LOCKABLE = ("reading", "bulk")  # what unknown tokens are counted for
 
 DocumentArgument = Annotated[
     Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="A grants document.")
@@ -65,14 +68,21 @@ def unlock(
     principal: Annotated[str, typer.Argument(help="The caller's ARN, as the record has it.")],
     stack: StackOption = None,
 ) -> None:
-    """Lets a caller in again that was locked after too many unknown tokens."""
+    """Lets a caller in again that was locked for unknown tokens, which are counted anew."""
     target = deployment(stack)
     usages = DynamoDBUsages(target.client("dynamodb"), target.outputs["LimitsTable"])
-    if usages.get(f"reading|{principal}") is None:
+    if not [kind for kind in LOCKABLE if _unlocked(usages, f"{kind}|{principal}")]:
         say("that caller has not called")
         raise typer.Exit(1)
-    usages.lock(f"reading|{principal}", "")
     say("unlocked")
+
+
+def _unlocked(usages: DynamoDBUsages, counter: str) -> bool:
+    usage = usages.get(counter)
+    if usage is None:
+        return False
+    usages.replace(counter, usage, forgiven(usage))
+    return True
 
 
 def _document(target: Deployment) -> DynamoDBGrants:

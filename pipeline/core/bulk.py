@@ -11,7 +11,7 @@ import hashlib
 import hmac
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from pipeline.errors import PermanentError
 
@@ -44,6 +44,14 @@ class BulkJob:
     def slices(self) -> int:
         """How many slices its rows make."""
         return -(-int(self.rows) // SLICE_TOKENS)
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A KMS grant that lets the job's key be unwrapped."""
+
+    grant_id: str
+    made_at: datetime
 
 
 def bulk_job(context: Mapping[str, str]) -> BulkJob:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -78,6 +78,11 @@ def over_limit(
     if usage.minute_tokens + count > per_minute:
         return OverLimit("limit_exceeded", 60 - now.second)
     return None
+
+
+def forgiven(usage: Usage) -> Usage:
+    """The same usage without unknown tokens and without a lock."""
+    return replace(usage, minute_unknown=0, day_unknown=0, locked_until="")
 
 
 def is_guessing(usage: Usage) -> bool:

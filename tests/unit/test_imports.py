@@ -31,8 +31,8 @@ ALLOWED = {
     "detokenize": PURE | {"ports"},
     "fan_out": PURE | {"ports", "chunking", "tokenize"},
     "job": PURE | {"ports", "keys", "tokenize", "chunking", "fan_out"},
-    "aws": PURE | {"ports", "layouts_builtin", "bulk"},
-    "testing": PURE | {"ports", "keys", "bulk"},
+    "aws": PURE | {"ports", "layouts_builtin"},
+    "testing": PURE | {"ports", "keys"},
     "settings": VALUES,
     "wiring": PURE | {"ports", "settings", "aws"},
     "api_wiring": PURE

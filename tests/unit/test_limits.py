@@ -12,6 +12,7 @@ from pipeline.core.limits import (
     MAX_UNKNOWN_PER_DAY,
     MAX_UNKNOWN_PER_MINUTE,
     Usage,
+    forgiven,
     is_guessing,
     later,
     over_limit,
@@ -65,6 +66,11 @@ def test_unknown_tokens_lock_at_the_number_and_not_before() -> None:
     ):
         assert is_guessing(replace(USAGE, **{name: most}))
         assert not is_guessing(replace(USAGE, **{name: most - 1}))
+
+
+def test_whoever_is_forgiven_keeps_what_they_had() -> None:
+    locked = replace(USAGE, locked_until="2026-11-26T00:00:00.000Z")
+    assert forgiven(locked) == Usage(USAGE.window, 8, 95)
 
 
 moments = st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)).map(
