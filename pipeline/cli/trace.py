@@ -69,7 +69,8 @@ def traced(target: Deployment, subject: str, period: timedelta) -> list[Traced]:
     records = [_about(json.loads(line), terms) for line in lines]
     request_ids = kms_request_ids(records)
     since = max(start, datetime.now(UTC) - timedelta(days=EVENT_HISTORY_DAYS))
-    events = key_events(target.client("cloudtrail"), since)
+    key_arns = [target.outputs[name] for name in ("VaultKeyArn", "BulkKeyArn")]
+    events = key_events(target.client("cloudtrail"), key_arns, since)
     return timeline(records, [each for each in events if concerns(each, names, request_ids)])
 
 
