@@ -288,7 +288,7 @@ def _table(batches: list[Any]) -> pa.Table:
     return pa.Table.from_batches([each.columns for each in batches])
 
 
-@pytest.mark.parametrize("seconds_each", [30.0, 80.0, 100.0])
+@pytest.mark.parametrize("seconds_each", [45.0, 80.0, 100.0])
 def test_a_worker_whose_record_batches_take_long_stops_in_time(
     seconds_each: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
