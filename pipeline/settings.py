@@ -35,3 +35,31 @@ class Settings:
         if missing:
             raise PermanentError("missing_settings", ", ".join(missing))
         return cls(**found)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """Where the parts of a deployment are that the API needs, read like `Settings`.
+
+    Only tokenization is told of the fingerprints' table, and only detokenization of the bulk key.
+    """
+
+    vault_table: str
+    data_keys_table: str
+    vault_key_arn: str
+    grants_table: str
+    limits_table: str
+    audit_log_group: str
+    fingerprints_table: str = ""
+    bulk_key_arn: str = ""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> ApiSettings:
+        """Raises `PermanentError` `missing_settings`, which names what is not set."""
+        names = {field.name: ENVIRONMENT_PREFIX + field.name.upper() for field in fields(cls)}
+        found = {field: environment[name] for field, name in names.items() if name in environment}
+        optional = {"fingerprints_table", "bulk_key_arn"}
+        missing = [names[field] for field in names if field not in found.keys() | optional]
+        if missing:
+            raise PermanentError("missing_settings", ", ".join(missing))
+        return cls(**found)

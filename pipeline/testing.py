@@ -10,17 +10,19 @@ import io
 import json
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, TypeVar
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from pipeline.core.bulk import Approval, BulkJob
 from pipeline.core.envelope import DATA_KEY_BYTES, NONCE_BYTES, Entropy
 from pipeline.core.folders import parse_folder_rules
 from pipeline.core.jobs import layout_name_of, repaired_job_of
 from pipeline.core.layouts import Layout, parse_layout
+from pipeline.core.limits import Usage
 from pipeline.core.messages import upload_message
 from pipeline.errors import PermanentError, TransientError
 from pipeline.keys import FINGERPRINT_KEY_VERSION, fingerprint_data_key_id
@@ -433,6 +435,119 @@ class MemoryDeadLetters:
         self.letters.append(letter)
 
 
+class MemoryVaultReader:
+    """Reads a vault in memory."""
+
+    def __init__(self, vault: MemoryVault) -> None:
+        self._vault = vault
+
+    def get(self, tokens: Sequence[str]) -> Mapping[str, SealedPan]:
+        """The rows of those tokens that exist."""
+        return {each: self._vault.rows[each] for each in tokens if each in self._vault.rows}
+
+
+class MemoryGrants:
+    """A grants document, in `document`."""
+
+    def __init__(self, document: str = "") -> None:
+        self.document = document
+
+    def read(self) -> bytes:
+        """The TOML document."""
+        return self.document.encode()
+
+
+class MemoryUsages:
+    """What callers had, in `usages`."""
+
+    def __init__(self) -> None:
+        self.usages: dict[str, Usage] = {}
+
+    def add(self, counter: str, usage: Usage, limits: tuple[int, int], now: str) -> bool:
+        """Adds within the window and the limits, unless locked."""
+        seen = self.usages.get(counter)
+        if seen is None or seen.window.minute != usage.window.minute or seen.locked_until > now:
+            return False
+        minute_tokens = seen.minute_tokens + usage.minute_tokens
+        day_tokens = seen.day_tokens + usage.day_tokens
+        if minute_tokens > limits[0] or day_tokens > limits[1]:
+            return False
+        self.usages[counter] = replace(seen, minute_tokens=minute_tokens, day_tokens=day_tokens)
+        return True
+
+    def get(self, counter: str) -> Usage | None:
+        """None if nobody counted yet."""
+        return self.usages.get(counter)
+
+    def replace(self, counter: str, seen: Usage | None, usage: Usage) -> None:
+        """Only what was seen is replaced."""
+        if self.usages.get(counter) == seen:
+            self.usages[counter] = usage
+
+    def note_unknown(self, counter: str, count: int) -> Usage:
+        """Adds unknown tokens."""
+        seen = self.usages[counter]
+        self.usages[counter] = replace(
+            seen,
+            minute_unknown=seen.minute_unknown + count,
+            day_unknown=seen.day_unknown + count,
+        )
+        return self.usages[counter]
+
+    def lock(self, counter: str, until: str) -> None:
+        """Lets nothing be added until then."""
+        self.usages[counter] = replace(self.usages[counter], locked_until=until)
+
+
+class MemoryApprovals:
+    """Wrapped keys and approvals of bulk jobs: `approve` stands for somebody else."""
+
+    def __init__(self) -> None:
+        self.wrapped: dict[bytes, BulkJob] = {}
+        self.approvals: dict[BulkJob, Approval] = {}
+
+    def describe(self, job: BulkJob) -> bytes:
+        """A wrapped key, which is nothing but a number here."""
+        wrapped_key = f"wrapped key {len(self.wrapped)}".encode()
+        self.wrapped[wrapped_key] = job
+        return wrapped_key
+
+    def approve(self, job: BulkJob, made_at: datetime = A_MOMENT) -> None:
+        """Approves exactly this job."""
+        self.approvals[job] = Approval(f"grant {job.job_id}", made_at)
+
+    def find(self, job: BulkJob) -> Approval | None:
+        """None if there is none."""
+        return self.approvals.get(job)
+
+    def proves(self, job: BulkJob, wrapped_key: bytes) -> bool:
+        """Only an approved job's own key is unwrapped."""
+        return job in self.approvals and self.wrapped.get(wrapped_key) == job
+
+    def end(self, approval: Approval) -> None:
+        """Forgets it."""
+        self.approvals = {job: each for job, each in self.approvals.items() if each != approval}
+
+
+class MemoryAuditLog:
+    """Records of accesses, in `lines`; fails while `is_down`."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.is_down = False
+
+    def write(self, line: str, at: datetime) -> None:
+        """Raises `TransientError` while it is down."""
+        if self.is_down:
+            raise TransientError("aws_unreachable", "logs:PutLogEvents")
+        self.lines.append(line)
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The records as documents."""
+        return [json.loads(line) for line in self.lines]
+
+
 class NoCalls:
     """Nothing here calls AWS."""
 
@@ -511,3 +626,37 @@ def s3_event(upload: Upload, event_name: str = "ObjectCreated:Put") -> str:
     message = upload_message(upload)
     message["Records"][0]["eventName"] = event_name
     return json.dumps(message)
+
+
+def api_event(
+    method: str,
+    path: str,
+    body: str | None = None,
+    *,
+    user_arn: str | None = "arn:aws:iam::000000000000:user/someone",
+    headers: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """The event that a function gets from a REST API of API Gateway with IAM authorisation."""
+    sent = {"content-type": "application/json", **(headers or {})}
+    return {
+        "resource": "/{proxy+}",
+        "path": path,
+        "httpMethod": method,
+        "headers": sent,
+        "multiValueHeaders": {name: [value] for name, value in sent.items()},
+        "queryStringParameters": None,
+        "multiValueQueryStringParameters": None,
+        "pathParameters": None,
+        "stageVariables": None,
+        "requestContext": {
+            "accountId": "000000000000",
+            "apiId": "api",
+            "httpMethod": method,
+            "identity": {"userArn": user_arn, "sourceIp": "192.0.2.7"},
+            "path": path,
+            "requestId": "6e0e6d16-7ea0-4dba-9c7f-0a1b2c3d4e5f",
+            "stage": "v1",
+        },
+        "body": body,
+        "isBase64Encoded": False,
+    }

@@ -174,10 +174,15 @@ class Template:
         logical_id, attribute = argument
         return self.arn(logical_id) if attribute == "Arn" else f"{logical_id}.{attribute}"
 
-    def _fn_sub(self, text: str) -> str:
+    def _fn_sub(self, argument: str | list[Any]) -> str:
+        text, given = argument if isinstance(argument, list) else (argument, {})
+
         def value_of(match: re.Match[str]) -> str:
-            name, _, attribute = match[1].partition(".")
-            return str(self._fn_getatt([name, attribute]) if attribute else self._ref(name))
+            name, _, name_attribute = match[1].partition(".")
+            if name in given:
+                return str(self.resolve(given[name]))
+            value = self._fn_getatt([name, name_attribute]) if name_attribute else self._ref(name)
+            return str(value)
 
         return re.sub(r"\$\{([^}]+)\}", value_of, text)
 

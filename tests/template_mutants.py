@@ -4,7 +4,17 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.policies import Statement, statements
-from tests.template_checks import Check, access, buckets, functions, keys, queues, stack, tables
+from tests.template_checks import (
+    Check,
+    access,
+    api,
+    buckets,
+    functions,
+    keys,
+    queues,
+    stack,
+    tables,
+)
 
 RawTemplate = dict[str, Any]
 Breakage = Callable[[RawTemplate], None]
@@ -13,6 +23,8 @@ REMOVED = object()
 VAULT_KEY = {"Fn::GetAtt": ["VaultKey", "Arn"]}
 VAULT_TABLE = {"Fn::GetAtt": ["VaultTable", "Arn"]}
 DATA_KEYS_TABLE = {"Fn::GetAtt": ["DataKeysTable", "Arn"]}
+AUDIT_LOG = {"Fn::GetAtt": ["AuditLogGroup", "Arn"]}
+BULK_KEY = {"Fn::GetAtt": ["BulkKey", "Arn"]}
 QUARANTINE_OBJECTS = {"Fn::Sub": "${QuarantineBucket.Arn}/*"}
 ACCOUNT_ROOT = {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}}
 WARM_FINGERPRINTS = "FingerprintsTable.WarmThroughput.Fn::If.1.Fn::If.1"
@@ -227,6 +239,9 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
     access.check_roles_are_assumed_by_those_meant_alone: [
         ("the account assumes the worker", edit("WorkerRole", "", Principal=ACCOUNT_ROOT)),
         ("repair without a second factor", edit("RepairRole", "", Condition=REMOVED)),
+        ("approval without a second factor", edit("ApproverRole", "", Condition=REMOVED)),
+        ("grants without a second factor", edit("GrantsRole", "", Condition=REMOVED)),
+        ("an audit without a second factor", edit("AuditorRole", "", Condition=REMOVED)),
         ("rotation without a second factor", edit("KeyRotationRole", "", Condition=REMOVED)),
         ("another service detokenizes", edit("DetokenizeRole", "", Principal={"Service": "ec2"})),
         (
@@ -247,12 +262,50 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
             edit("DetokenizePolicy", "ReadTheVault", Action=["dynamodb:DeleteItem"]),
         ),
         (
+            "tokenization reads the vault",
+            attach("TokenizeRole", Action="dynamodb:GetItem", Resource=VAULT_TABLE),
+        ),
+        (
+            "detokenization adds to the vault",
+            edit(
+                "DetokenizePolicy",
+                "ReadTheVault",
+                Action=["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PartiQLInsert"],
+            ),
+        ),
+        (
+            "detokenization grants",
+            edit("DetokenizePolicy", "ReadGrants", Action=["dynamodb:GetItem", "dynamodb:PutItem"]),
+        ),
+        (
+            "tokenization forgets what callers had",
+            edit(
+                "TokenizePolicy",
+                "CountWhatCallersHad",
+                Action=["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:UpdateItem"],
+            ),
+        ),
+        (
+            "whoever keeps the grants reads the vault",
+            attach("GrantsRole", Action="dynamodb:GetItem", Resource=VAULT_TABLE),
+        ),
+        (
             "rotation reads the vault",
             edit("KeyRotationPolicy", "ReadDataKeys", Resource=[VAULT_TABLE, DATA_KEYS_TABLE]),
         ),
     ],
-    access.check_the_worker_is_denied_all_but_adding_to_the_vault: [
+    access.check_functions_are_denied_what_they_never_do_to_the_vault: [
         ("no denial", remove("WorkerPolicy", "NeverOpenTheVault")),
+        ("no denial for tokenization", remove("TokenizePolicy", "NeverOpenTheVault")),
+        ("no denial for detokenization", remove("DetokenizePolicy", "NeverChangeTheVault")),
+        (
+            "detokenization may add",
+            edit(
+                "DetokenizePolicy",
+                "NeverChangeTheVault",
+                NotAction=["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem"],
+            ),
+        ),
         (
             "a conditional denial",
             edit("WorkerPolicy", "NeverOpenTheVault", Condition={"Bool": {"x": "true"}}),
@@ -268,7 +321,86 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
         ),
         ("adding is denied too", edit("WorkerPolicy", "NeverOpenTheVault", NotAction="s3:x")),
     ],
-    access.check_the_worker_reads_no_wrapped_vault_keys: [
+    access.check_tokenization_is_denied_all_but_making_vault_data_keys: [
+        ("no denial", remove("TokenizePolicy", "NeverUnwrapVaultDataKeys")),
+        (
+            "decrypting is spared",
+            edit(
+                "TokenizePolicy",
+                "NeverUnwrapVaultDataKeys",
+                NotAction=["kms:GenerateDataKey", "kms:Decrypt"],
+            ),
+        ),
+        (
+            "on a condition",
+            edit("TokenizePolicy", "NeverUnwrapVaultDataKeys", Condition={"Bool": {"x": "true"}}),
+        ),
+    ],
+    access.check_what_is_recorded_stays_as_it_is: [
+        ("no denial", remove("DetokenizePolicy", "NeverTouchWhatIsRecorded")),
+        (
+            "a function may shorten it",
+            edit(
+                "TokenizePolicy",
+                "NeverTouchWhatIsRecorded",
+                NotAction=["logs:CreateLogStream", "logs:Put*"],
+            ),
+        ),
+        ("detokenization cannot record", remove("DetokenizePolicy", "RecordAccess")),
+        (
+            "the auditor deletes",
+            edit("AuditorPolicy", "ReadTheRecord", Action=["logs:DeleteLogGroup"]),
+        ),
+        (
+            "whoever keeps the grants reads it",
+            attach("GrantsRole", Action="logs:Filter*", Resource=AUDIT_LOG),
+        ),
+    ],
+    access.check_whoever_approves_never_asks: [
+        ("they may", remove("ApproverPolicy", "NeverCallTheApi")),
+        (
+            "they read the vault",
+            attach("ApproverRole", Action="dynamodb:GetItem", Resource=VAULT_TABLE),
+        ),
+    ],
+    access.check_the_auditor_reads_no_ciphertext: [
+        ("whole rows", edit("AuditorPolicy", "ReadWhatIsKnownOfTokens", Condition=REMOVED)),
+        (
+            "the ciphertext too",
+            condition(
+                "AuditorPolicy",
+                "ReadWhatIsKnownOfTokens",
+                "ForAllValues:StringEquals",
+                "dynamodb:Attributes",
+                ["token", "ciphertext"],
+            ),
+        ),
+        (
+            "requests that name no attributes",
+            condition(
+                "AuditorPolicy", "ReadWhatIsKnownOfTokens", "Null", "dynamodb:Attributes", REMOVED
+            ),
+        ),
+        (
+            "all attributes",
+            condition(
+                "AuditorPolicy",
+                "ReadWhatIsKnownOfTokens",
+                "StringEqualsIfExists",
+                "dynamodb:Select",
+                REMOVED,
+            ),
+        ),
+        (
+            "another statement",
+            attach("AuditorRole", Action="dynamodb:GetItem", Resource=VAULT_TABLE),
+        ),
+    ],
+    access.check_whoever_adds_to_the_vault_reads_no_wrapped_vault_keys: [
+        (
+            "any data key for tokenization",
+            edit("TokenizePolicy", "ReadTheFingerprintDataKey", Condition=REMOVED),
+        ),
         ("any data key", edit("WorkerPolicy", "ReadTheFingerprintDataKey", Condition=REMOVED)),
         (
             "a wide prefix",
@@ -322,6 +454,18 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
     ],
     access.check_keys_are_used_as_the_matrix_says: [
         *VAULT_DECRYPT[:5],
+        (
+            "detokenization approves itself",
+            attach("DetokenizeRole", Action="kms:CreateGrant", Resource=BULK_KEY),
+        ),
+        (
+            "detokenization needs no approval",
+            attach("DetokenizeRole", Action="kms:Decrypt", Resource=BULK_KEY),
+        ),
+        (
+            "tokenization unwraps",
+            attach("TokenizeRole", Action="kms:Decrypt", Resource=VAULT_KEY),
+        ),
         (
             "the worker makes grants",
             attach("WorkerRole", Action="kms:CreateGrant", Resource=VAULT_KEY),
@@ -485,6 +629,32 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
         (
             "a fingerprint key for any purpose",
             edit("FingerprintKey", "SetupMakesTheDataKey", Condition=REMOVED),
+        ),
+    ],
+    keys.check_an_approval_is_for_one_job_and_for_detokenization_alone: [
+        *(
+            (f"{policy} {sid}: any {name}", condition(policy, sid, operator, name, REMOVED))
+            for policy, sid in (
+                ("ApproverPolicy", "ApproveBulkJobs"),
+                ("BulkKey", "ApproversApprove"),
+            )
+            for operator, name in (
+                ("StringEquals", "kms:GrantConstraintType"),
+                ("StringEquals", "kms:GranteePrincipal"),
+                ("StringEquals", "kms:RetiringPrincipal"),
+                ("ForAllValues:StringEquals", "kms:GrantOperations"),
+                ("Null", "kms:GrantOperations"),
+            )
+        ),
+        (
+            "for a part of a job's context",
+            condition(
+                "BulkKey",
+                "ApproversApprove",
+                "StringEquals",
+                "kms:GrantConstraintType",
+                "EncryptionContextSubset",
+            ),
         ),
     ],
     keys.check_storage_keys_are_bound_to_their_service: [
@@ -809,14 +979,22 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
         ("one is not", prop("VaultTable.DeletionProtectionEnabled", REMOVED)),
         ("off", parameter("TableDeletionProtection.Default", "false")),
     ],
-    tables.check_only_the_ledger_forgets: [
+    tables.check_only_the_ledger_and_the_limits_forget: [
         (
             "the vault does",
             prop("VaultTable.TimeToLiveSpecification", {"AttributeName": "x", "Enabled": True}),
         ),
         ("the ledger does not", prop("JobsTable.TimeToLiveSpecification.Enabled", False)),
     ],
-    functions.check_the_worker_gets_its_settings: [
+    functions.check_functions_get_their_settings: [
+        (
+            "detokenization logs events",
+            prop("DetokenizeFunction.Environment.Variables.POWERTOOLS_LOGGER_LOG_EVENT", "true"),
+        ),
+        (
+            "tokenization cannot record",
+            prop("TokenizeFunction.Environment.Variables.PANTOK_AUDIT_LOG_GROUP", REMOVED),
+        ),
         (
             "events are logged",
             prop("WorkerFunction.Environment.Variables.POWERTOOLS_LOGGER_LOG_EVENT", "true"),
@@ -855,7 +1033,10 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
         ("in clear", prop("KeySetupLogGroup.KmsKeyId", REMOVED)),
         ("for a day", parameter("LogRetentionDays.AllowedValues", [1, 400])),
     ],
-    functions.check_the_worker_is_traced: [("not", prop("WorkerFunction.Tracing", "PassThrough"))],
+    functions.check_functions_are_traced: [
+        ("not the worker", prop("WorkerFunction.Tracing", "PassThrough")),
+        ("not detokenization", prop("DetokenizeFunction.Tracing", REMOVED)),
+    ],
     functions.check_a_message_fails_alone: [
         ("with its neighbours", prop(f"{SCALING}.FunctionResponseTypes", REMOVED)),
         ("ten at once", prop(f"{SCALING}.BatchSize", 10)),
@@ -871,7 +1052,8 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
         ("below what Lambda takes", parameter("MaximumConcurrency.MinValue", 1)),
         ("above what Lambda takes", parameter("MaximumConcurrency.MaxValue", REMOVED)),
     ],
-    functions.check_the_worker_waits_for_its_rights_and_its_key: [
+    functions.check_functions_wait_for_their_rights_and_keys: [
+        ("tokenization does not", attribute("TokenizeFunction.DependsOn", REMOVED)),
         ("not for the key", attribute("WorkerFunction.DependsOn", "WorkerPolicy")),
         ("not for setup's rights", attribute("KeySetupFunction.DependsOn", REMOVED)),
     ],
@@ -879,7 +1061,57 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
         ("a second one", prop("FingerprintDataKey.DataKeyId", "fingerprint-2")),
         ("under the vault key", prop("FingerprintDataKey.KeyArn", VAULT_KEY)),
     ],
+    api.check_routes_lead_to_their_functions: [
+        (
+            "detokenization is open to the other function",
+            prop("TokenizeFunction.Events.Tokenize.Properties.Path", "/detokenize2"),
+        ),
+        ("one is missing", prop("DetokenizeFunction.Events.Describe", REMOVED)),
+    ],
+    api.check_requests_are_signed: [
+        ("not at all", prop("Api.Auth.DefaultAuthorizer", REMOVED)),
+        (
+            "not everywhere",
+            prop("DetokenizeFunction.Events.Detokenize.Properties.Auth", {"Authorizer": "NONE"}),
+        ),
+    ],
+    api.check_callers_need_no_right_to_invoke_functions: [
+        ("they do", prop("Api.Auth.InvokeRole", REMOVED)),
+    ],
+    api.check_no_request_is_written_down: [
+        ("bodies are", prop("Api.MethodSettings.0.DataTraceEnabled", True)),
+        ("paths are", prop("Api.MethodSettings.0.LoggingLevel", "INFO")),
+        ("by default they may be", prop("Api.MethodSettings.0.DataTraceEnabled", REMOVED)),
+        ("in one place", prop("Api.MethodSettings.0.ResourcePath", "/tokenize")),
+        ("nothing is said", prop("Api.MethodSettings", REMOVED)),
+        ("answers are cached", prop("Api.MethodSettings.0.CachingEnabled", True)),
+        ("access is", prop("Api.AccessLogSetting", {"DestinationArn": "x", "Format": "$context"})),
+    ],
+    api.check_the_api_is_throttled: [
+        ("not", prop("Api.MethodSettings.0.ThrottlingRateLimit", REMOVED)),
+    ],
+    api.check_refusals_of_api_gateway_repeat_nothing: [
+        ("its own texts", prop("Api.GatewayResponses.DEFAULT_4XX", REMOVED)),
+        (
+            "the error's text",
+            prop(
+                "Api.GatewayResponses.DEFAULT_4XX.ResponseTemplates",
+                {"application/json": '{"message":$context.error.messageString}'},
+            ),
+        ),
+        (
+            "they may be cached",
+            prop("Api.GatewayResponses.DEFAULT_5XX.ResponseParameters", REMOVED),
+        ),
+    ],
+    api.check_the_record_is_kept_long: [
+        ("as long as logs", prop("AuditLogGroup.RetentionInDays", {"Ref": "LogRetentionDays"})),
+        ("for ever", prop("AuditLogGroup.RetentionInDays", REMOVED)),
+        ("a month is on offer", parameter("AuditRetentionDays.AllowedValues", [30, 2557])),
+        ("a year by default", parameter("AuditRetentionDays.Default", 400)),
+    ],
     stack.check_data_outlives_the_stack: [
+        ("the record goes", attribute("AuditLogGroup.DeletionPolicy", "Delete")),
         ("the vault goes", attribute("VaultTable.DeletionPolicy", "Delete")),
         ("its key goes", attribute("VaultKey.DeletionPolicy", REMOVED)),
         ("a replaced bucket goes", attribute("TokenizedBucket.UpdateReplacePolicy", REMOVED)),

@@ -10,9 +10,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from pipeline import __version__
 from pipeline.cli import (
+    api,
+    bulk,
     demo,
+    detokenize,
     dlq,
     generate,
+    grants,
     inspect,
     jobs,
     layouts,
@@ -21,6 +25,7 @@ from pipeline.cli import (
     query,
     rejects,
     scan,
+    trace,
     uploads,
 )
 from pipeline.cli.output import examples, say
@@ -61,6 +66,11 @@ app.command(epilog=scan.EXAMPLES)(scan.scan)
 app.command(epilog=generate.EXAMPLES)(generate.generate)
 app.command(epilog=loadtest.EXAMPLES)(loadtest.loadtest)
 app.command(epilog=examples("pantok demo", "pantok demo --keep"))(demo.demo)
+app.command(epilog=detokenize.EXAMPLES)(detokenize.detokenize)
+app.command(epilog=trace.EXAMPLES)(trace.trace)
+app.add_typer(grants.app, name="grants")
+app.add_typer(bulk.app, name="bulk")
+app.add_typer(api.app, name="api")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(rejects.app, name="rejects")
 app.add_typer(layouts.app, name="layouts")

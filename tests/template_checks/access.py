@@ -14,6 +14,7 @@ from tests.policies import (
     covers_resource,
     denies,
     granted,
+    operations,
     principals,
     statements,
 )
@@ -32,7 +33,10 @@ INLINE_POLICY_LIMIT_CHARACTERS = 10_240  # IAM quotas: all inline policies of a 
 
 # (policy, Sid) → why it cannot be narrower.
 UNAVOIDABLE_WILDCARDS = {
-    ("WorkerPolicy", "Trace"): "X-Ray offers no resource for the two actions that write traces"
+    ("WorkerPolicy", "Trace"): "X-Ray offers no resource for the two actions that write traces",
+    ("TokenizePolicy", "Trace"): "as above",
+    ("DetokenizePolicy", "Trace"): "as above",
+    ("AuditorPolicy", "LookUpEvents"): "CloudTrail offers no resource for looking up events",
 }
 
 TABLE_ACCESS = {
@@ -44,6 +48,17 @@ TABLE_ACCESS = {
     ("KeySetupRole", "DataKeysTable"): {"PartiQLInsert"},
     ("DetokenizeRole", "VaultTable"): {"BatchGetItem", "GetItem"},
     ("DetokenizeRole", "DataKeysTable"): {"GetItem"},
+    ("DetokenizeRole", "GrantsTable"): {"GetItem"},
+    ("DetokenizeRole", "LimitsTable"): {"GetItem", "UpdateItem"},
+    ("TokenizeRole", "VaultTable"): {"PartiQLInsert"},
+    ("TokenizeRole", "FingerprintsTable"): {"PartiQLInsert", "BatchGetItem", "GetItem"},
+    ("TokenizeRole", "DataKeysTable"): {"PartiQLInsert", "GetItem"},
+    ("TokenizeRole", "GrantsTable"): {"GetItem"},
+    ("TokenizeRole", "LimitsTable"): {"GetItem", "UpdateItem"},
+    ("GrantsRole", "GrantsTable"): {"GetItem", "PutItem"},
+    ("GrantsRole", "LimitsTable"): {"GetItem", "UpdateItem"},
+    ("AuditorRole", "VaultTable"): {"GetItem"},
+    ("AuditorRole", "GrantsTable"): {"GetItem"},
     ("KeyRotationRole", "DataKeysTable"): {"GetItem", "Query", "Scan", "UpdateItem"},
 }
 KEY_ACCESS = {
@@ -60,9 +75,30 @@ KEY_ACCESS = {
     ("KeySetupRole", "TablesKey"): {"Decrypt"},
     ("DetokenizeRole", "VaultKey"): {"Decrypt"},
     ("DetokenizeRole", "TablesKey"): {"Decrypt"},
+    ("TokenizeRole", "VaultKey"): {"GenerateDataKey"},
+    ("TokenizeRole", "FingerprintKey"): {"Decrypt"},
+    ("TokenizeRole", "TablesKey"): {"Decrypt"},
+    ("GrantsRole", "TablesKey"): {"Decrypt"},
+    ("DetokenizeRole", "BulkKey"): {"GenerateDataKeyWithoutPlaintext", "ListGrants"},
+    ("ApproverRole", "BulkKey"): {"CreateGrant", "ListGrants", "RevokeGrant"},
+    ("AuditorRole", "TablesKey"): {"Decrypt"},
     ("KeyRotationRole", "VaultKey"): {"DescribeKey", "ReEncryptFrom", "ReEncryptTo"},
     ("KeyRotationRole", "TablesKey"): {"Decrypt"},
 }
+ASSUMED_BY_PEOPLE = ("ApproverRole", "AuditorRole", "GrantsRole", "KeyRotationRole", "RepairRole")
+# What is denied outlasts whatever somebody attaches later: (role, table) → all that is not denied.
+NOT_DENIED = {
+    ("WorkerRole", "VaultTable"): {"PartiQLInsert"},
+    ("TokenizeRole", "VaultTable"): {"PartiQLInsert"},
+    ("DetokenizeRole", "VaultTable"): {"BatchGetItem", "GetItem"},
+}
+FUNCTION_LOGS = {
+    "WorkerRole": {"WorkerLogGroup"},
+    "KeySetupRole": {"KeySetupLogGroup"},
+    "TokenizeRole": {"TokenizeLogGroup", "AuditLogGroup"},
+    "DetokenizeRole": {"DetokenizeLogGroup", "AuditLogGroup"},
+}
+LOG_ACTIONS = frozenset(operations("logs"))
 WRITING = {"AbortMultipartUpload", "PutObject"}
 OBJECT_ACCESS = {
     ("WorkerRole", "QuarantineBucket", "incoming/auto/file"): {
@@ -163,7 +199,7 @@ def check_roles_are_assumed_by_those_meant_alone(template: Template) -> list[str
     findings = []
     for role, properties in template.of_type("AWS::IAM::Role").items():
         for statement in statements(properties["AssumeRolePolicyDocument"]):
-            if role in ("KeyRotationRole", "RepairRole"):
+            if role in ASSUMED_BY_PEOPLE:
                 expected = {f"arn:aws:iam::{ACCOUNT}:root"}
                 if condition_values(statement, "Bool", "aws:MultiFactorAuthPresent") != ["true"]:
                     findings.append(f"{role}: no second factor")
@@ -197,21 +233,82 @@ def check_tables_are_used_as_the_matrix_says(template: Template) -> list[str]:
     return findings
 
 
-def check_the_worker_is_denied_all_but_adding_to_the_vault(template: Template) -> list[str]:
-    policy = identity_statements(template, "WorkerRole")
-    vault = template.arn("VaultTable")
-    undenied = {
-        action
-        for action in DYNAMODB_ACTIONS
-        for arn in (vault, f"{vault}/index/any", f"{vault}/stream/any")
-        if not denies(policy, action, arn)
-    }
-    return difference("WorkerRole on VaultTable, if allowed,", undenied, {"dynamodb:PartiQLInsert"})
-
-
-def check_the_worker_reads_no_wrapped_vault_keys(template: Template) -> list[str]:
+def check_functions_are_denied_what_they_never_do_to_the_vault(template: Template) -> list[str]:
     findings = []
-    for statement in identity_statements(template, "WorkerRole"):
+    for (role, table), allowed in NOT_DENIED.items():
+        policy, arn = identity_statements(template, role), template.arn(table)
+        undenied = {
+            action
+            for action in DYNAMODB_ACTIONS
+            for each in (arn, f"{arn}/index/any", f"{arn}/stream/any")
+            if not denies(policy, action, each)
+        }
+        expected = {f"dynamodb:{name}" for name in allowed}
+        findings += difference(f"{role} on {table}, if allowed,", undenied, expected)
+    return findings
+
+
+def check_tokenization_is_denied_all_but_making_vault_data_keys(template: Template) -> list[str]:
+    policy, arn = identity_statements(template, "TokenizeRole"), template.arn("VaultKey")
+    undenied = {action for action in KMS_ACTIONS if not denies(policy, action, arn)}
+    return difference("TokenizeRole on VaultKey, if allowed,", undenied, {"kms:GenerateDataKey"})
+
+
+def check_what_is_recorded_stays_as_it_is(template: Template) -> list[str]:
+    """The audit log: two functions add to it, one person reads it, nobody else and nothing else."""
+    arn = template.arn("AuditLogGroup")
+    adding = {"logs:CreateLogStream", "logs:PutLogEvents"}
+    findings = []
+    for role in template.of_type("AWS::IAM::Role"):
+        policy = identity_statements(template, role)
+        is_recorder = role in ("TokenizeRole", "DetokenizeRole")
+        expected = adding if is_recorder else set()
+        expected = {"logs:FilterLogEvents"} if role == "AuditorRole" else expected
+        findings += difference(f"{role} on the record", granted(policy, LOG_ACTIONS, arn), expected)
+        if is_recorder:
+            undenied = {action for action in LOG_ACTIONS if not denies(policy, action, arn)}
+            findings += difference(f"{role} on the record, if allowed,", undenied, adding)
+    return findings
+
+
+def check_whoever_approves_never_asks(template: Template) -> list[str]:
+    policy = identity_statements(template, "ApproverRole")
+    call = f"arn:aws:execute-api:{REGION}:{ACCOUNT}:api/v1/POST/bulk-jobs"
+    findings = [] if denies(policy, "execute-api:Invoke", call) else ["the approver may ask"]
+    if granted(policy, DYNAMODB_ACTIONS, template.arn("VaultTable")):
+        findings.append("the approver reads the vault")
+    return findings
+
+
+def check_the_auditor_reads_no_ciphertext(template: Template) -> list[str]:
+    findings = []
+    for statement in identity_statements(template, "AuditorRole"):
+        if not granted([statement], DYNAMODB_ACTIONS, template.arn("VaultTable")):
+            continue
+        attributes = "dynamodb:Attributes"
+        named = condition_values(statement, "ForAllValues:StringEquals", attributes)
+        if not named or "ciphertext" in named or "*" in str(named):
+            findings.append(f"the auditor reads {named}")
+        if condition_values(statement, "Null", attributes) != ["false"]:
+            findings.append("a request without attributes meets ForAllValues")
+        if condition_values(statement, "StringEqualsIfExists", "dynamodb:Select") != [
+            "SPECIFIC_ATTRIBUTES"
+        ]:
+            findings.append("a request may select all attributes")
+    return findings
+
+
+def check_whoever_adds_to_the_vault_reads_no_wrapped_vault_keys(template: Template) -> list[str]:
+    return [
+        f"{role}: {finding}"
+        for role in ("WorkerRole", "TokenizeRole")
+        for finding in _wrapped_vault_keys_read(template, role)
+    ]
+
+
+def _wrapped_vault_keys_read(template: Template, role: str) -> list[str]:
+    findings = []
+    for statement in identity_statements(template, role):
         reads = covers_action(statement, "dynamodb:GetItem")
         if not allows(statement) or not reads:
             continue
@@ -294,13 +391,12 @@ def check_buckets_are_listed_below_known_prefixes(template: Template) -> list[st
 
 
 def check_functions_write_their_own_log_alone(template: Template) -> list[str]:
-    groups = {"WorkerRole": "WorkerLogGroup", "KeySetupRole": "KeySetupLogGroup"}
     findings = []
     for role in template.of_type("AWS::IAM::Role"):
+        own = {template.arn(group) for group in FUNCTION_LOGS.get(role, ())}
         for statement in identity_statements(template, role):
             if not allows(statement) or not covers_action(statement, "logs:PutLogEvents"):
                 continue
-            own = [template.arn(groups[role])] if role in groups else []
-            if as_list(statement.get("Resource")) != own:
+            if not set(as_list(statement.get("Resource"))) <= own:
                 findings.append(f"{role} {statement.get('Sid')}: {statement.get('Resource')}")
     return findings

@@ -23,23 +23,44 @@ ENVIRONMENT = {
     "POWERTOOLS_TRACER_CAPTURE_ERROR": "false",
     "POWERTOOLS_DEV": "false",
 }
+API_ENVIRONMENT = {
+    "PANTOK_VAULT_TABLE": {"Ref": "VaultTable"},
+    "PANTOK_DATA_KEYS_TABLE": {"Ref": "DataKeysTable"},
+    "PANTOK_VAULT_KEY_ARN": {"Fn::GetAtt": ["VaultKey", "Arn"]},
+    "PANTOK_GRANTS_TABLE": {"Ref": "GrantsTable"},
+    "PANTOK_LIMITS_TABLE": {"Ref": "LimitsTable"},
+    "PANTOK_AUDIT_LOG_GROUP": {"Ref": "AuditLogGroup"},
+    **{name: value for name, value in ENVIRONMENT.items() if name.startswith("POWERTOOLS_")},
+}
+FUNCTION_ENVIRONMENTS = {
+    "WorkerFunction": ENVIRONMENT,
+    "TokenizeFunction": API_ENVIRONMENT
+    | {"PANTOK_FINGERPRINTS_TABLE": {"Ref": "FingerprintsTable"}},
+    "DetokenizeFunction": API_ENVIRONMENT
+    | {"PANTOK_BULK_KEY_ARN": {"Fn::GetAtt": ["BulkKey", "Arn"]}},
+}
 HANDLERS = {
     "WorkerFunction": "pipeline.handlers.work_queue.handler",
     "KeySetupFunction": "pipeline.handlers.key_setup.handler",
+    "TokenizeFunction": "pipeline.handlers.api_tokenize.handler",
+    "DetokenizeFunction": "pipeline.handlers.api_detokenize.handler",
 }
-ROLES = {"WorkerFunction": "WorkerRole", "KeySetupFunction": "KeySetupRole"}
-LOG_GROUPS = {"WorkerFunction": "WorkerLogGroup", "KeySetupFunction": "KeySetupLogGroup"}
+ROLES = {name: name.replace("Function", "Role") for name in HANDLERS}
+LOG_GROUPS = {name: name.replace("Function", "LogGroup") for name in HANDLERS}
 LOG_LEVELS = {"INFO", "WARNING", "ERROR"}
 
 
-def check_the_worker_gets_its_settings(template: Template) -> list[str]:
-    properties = template.raw["Resources"]["WorkerFunction"]["Properties"]
-    found = properties["Environment"]["Variables"]
-    return [
-        f"{name}: {found.get(name)}"
-        for name in found.keys() | ENVIRONMENT.keys()
-        if found.get(name) != ENVIRONMENT.get(name)
-    ]
+def check_functions_get_their_settings(template: Template) -> list[str]:
+    findings = []
+    for function, expected in FUNCTION_ENVIRONMENTS.items():
+        properties = template.raw["Resources"][function]["Properties"]
+        found = properties["Environment"]["Variables"]
+        findings += [
+            f"{function} {name}: {found.get(name)}"
+            for name in found.keys() | expected.keys()
+            if found.get(name) != expected.get(name)
+        ]
+    return findings
 
 
 def check_nobody_can_turn_on_debugging(template: Template) -> list[str]:
@@ -78,9 +99,12 @@ def check_functions_log_where_logs_are_kept_and_encrypted(template: Template) ->
     return findings
 
 
-def check_the_worker_is_traced(template: Template) -> list[str]:
-    tracing = template.properties("WorkerFunction").get("TracingConfig")
-    return [] if tracing == {"Mode": "Active"} else [f"{tracing}"]
+def check_functions_are_traced(template: Template) -> list[str]:
+    return [
+        f"{function} is not traced"
+        for function in FUNCTION_ENVIRONMENTS
+        if template.properties(function).get("TracingConfig") != {"Mode": "Active"}
+    ]
 
 
 def check_a_message_fails_alone(template: Template) -> list[str]:
@@ -108,9 +132,11 @@ def check_concurrency_is_a_parameter(template: Template) -> list[str]:
     return findings
 
 
-def check_the_worker_waits_for_its_rights_and_its_key(template: Template) -> list[str]:
+def check_functions_wait_for_their_rights_and_keys(template: Template) -> list[str]:
     needed = {
         "WorkerFunction": {"WorkerPolicy", "FingerprintDataKey"},
+        "TokenizeFunction": {"TokenizePolicy", "FingerprintDataKey"},
+        "DetokenizeFunction": {"DetokenizePolicy"},
         "KeySetupFunction": {"KeySetupPolicy"},
     }
     return [

@@ -36,12 +36,18 @@ LOGGING = {
 USERS = {
     "VaultKey": {
         "WorkerRole": {"GenerateDataKey"},
+        "TokenizeRole": {"GenerateDataKey"},
         "DetokenizeRole": {"Decrypt"},
         "KeyRotationRole": {"DescribeKey", "ReEncryptFrom", "ReEncryptTo"},
     },
     "FingerprintKey": {
         "WorkerRole": {"Decrypt"},
+        "TokenizeRole": {"Decrypt"},
         "KeySetupRole": {"GenerateDataKeyWithoutPlaintext"},
+    },
+    "BulkKey": {
+        "DetokenizeRole": {"GenerateDataKeyWithoutPlaintext", "ListGrants"},
+        "ApproverRole": {"CreateGrant", "ListGrants", "RevokeGrant"},
     },
     "QuarantineKey": {
         "WorkerRole": READING_AND_WRITING,
@@ -58,11 +64,12 @@ USERS = {
     "TablesKey": {ACCOUNT_ROOT: {"CreateGrant", *LOGGING}},
     "LogsKey": {LOG_SERVICE: LOGGING},
 }
-PURPOSES = {"VaultKey": "vault", "FingerprintKey": "fingerprint"}
+PURPOSES = {"VaultKey": "vault", "FingerprintKey": "fingerprint", "BulkKey": "bulk"}
 # What a call's encryption context must name besides its purpose, so that CloudTrail shows it.
 CONTEXT = {
-    "kms:GenerateDataKey": {"data_key_id", "job_id"},
-    "kms:GenerateDataKeyWithoutPlaintext": {"data_key_id"},
+    ("VaultKey", "kms:GenerateDataKey"): {"data_key_id", "job_id"},
+    ("FingerprintKey", "kms:GenerateDataKeyWithoutPlaintext"): {"data_key_id"},
+    ("BulkKey", "kms:GenerateDataKeyWithoutPlaintext"): {"job_id"},
 }
 SERVICES = {
     "QuarantineKey": "s3",
@@ -125,20 +132,45 @@ def check_vault_keys_are_used_in_their_context_alone(template: Template) -> list
                 findings += [
                     f"{where} {statement.get('Sid')} on {key}: {finding}"
                     for action in actions
-                    for finding in context_findings(statement, action, purpose)
+                    for finding in context_findings(statement, key, action, purpose)
                 ]
     return findings
 
 
-def context_findings(statement: Statement, action: str, purpose: str) -> list[str]:
+def context_findings(statement: Statement, key: str, action: str, purpose: str) -> list[str]:
     context = "kms:EncryptionContext:"
     findings = []
     if condition_values(statement, "StringEquals", f"{context}purpose") != [purpose]:
         findings.append(f"{action} for any purpose")
-    for name in sorted(CONTEXT.get(action, ())):
+    for name in sorted(CONTEXT.get((key, action), ())):
         if condition_values(statement, "Null", f"{context}{name}") != ["false"]:
             findings.append(f"{action} without {name}")
     return findings
+
+
+def check_an_approval_is_for_one_job_and_for_detokenization_alone(
+    template: Template,
+) -> list[str]:
+    role = template.arn("DetokenizeRole")
+    expected = {
+        ("StringEquals", "kms:GrantConstraintType"): ["EncryptionContextEquals"],
+        ("StringEquals", "kms:GranteePrincipal"): [role],
+        ("StringEquals", "kms:RetiringPrincipal"): [role],
+        ("ForAllValues:StringEquals", "kms:GrantOperations"): ["Decrypt"],
+        ("Null", "kms:GrantOperations"): ["false"],
+    }
+    policies = {
+        "ApproverRole": identity_statements(template, "ApproverRole"),
+        "BulkKey": key_policy(template, "BulkKey"),
+    }
+    return [
+        f"{where} {statement.get('Sid')}: {name} {condition_values(statement, operator, name)}"
+        for where, policy in policies.items()
+        for statement in policy
+        if granted([statement], {"kms:CreateGrant"}, template.arn("BulkKey"))
+        for (operator, name), values in expected.items()
+        if condition_values(statement, operator, name) != values
+    ]
 
 
 def check_storage_keys_are_bound_to_their_service(template: Template) -> list[str]:

@@ -22,6 +22,8 @@ OUTPUTS = {
     *("QuarantineBucket", "TokenizedBucket", "WorkQueueUrl", "DeadLetterQueueUrl"),
     *("VaultTable", "FingerprintsTable", "DataKeysTable", "JobsTable"),
     *("VaultKeyArn", "FingerprintKeyArn", "WorkerFunction", "WorkerLogGroup", "LayoutsUri"),
+    *("ApiUrl", "GrantsTable", "LimitsTable", "AuditLogGroup"),
+    *("TokenizeLogGroup", "DetokenizeLogGroup", "BulkKeyArn", "DetokenizeRoleArn"),
 }
 
 

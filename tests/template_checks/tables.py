@@ -7,6 +7,8 @@ KEYS = {
     "FingerprintsTable": ("fingerprint", "B"),
     "DataKeysTable": ("data_key_id", "S"),
     "JobsTable": ("job_id", "S"),
+    "GrantsTable": ("name", "S"),
+    "LimitsTable": ("counter", "S"),
 }
 
 
@@ -83,10 +85,11 @@ def check_tables_are_protected_by_default(template: Template) -> list[str]:
     return findings
 
 
-def check_only_the_ledger_forgets(template: Template) -> list[str]:
+def check_only_the_ledger_and_the_limits_forget(template: Template) -> list[str]:
     expected = {"AttributeName": "expires_at", "Enabled": True}
     return [
         f"{table}: {properties.get('TimeToLiveSpecification')}"
         for table, properties in template.of_type("AWS::DynamoDB::Table").items()
-        if properties.get("TimeToLiveSpecification") != (expected if table == "JobsTable" else None)
+        if properties.get("TimeToLiveSpecification")
+        != (expected if table in ("JobsTable", "LimitsTable") else None)
     ]

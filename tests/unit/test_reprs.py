@@ -17,8 +17,17 @@ from pipeline.core.guard import KnownPans, find_in_column, find_pans
 from pipeline.core.pans import normalise
 from pipeline.core.rows import check_rows
 from pipeline.errors import LayoutError, PermanentError, TransientError
+from pipeline.handlers.api_models import (
+    CardToTokenize,
+    DetokenizedToken,
+    DetokenizeRequest,
+    DetokenizeResponse,
+    TokenizeRequest,
+)
 from pipeline.model import DataKey, Pans, SealedPan, WrappedDataKey
+from pipeline.opening import OpenedItem
 from pipeline.readers.delimited import read_delimited
+from pipeline.tokenize_api import Card
 from tests.unit.reading import a_layout
 
 PAN = "4111111111111111"
@@ -60,6 +69,13 @@ HOLDERS: dict[str, Callable[[], object]] = {
     "known pans": lambda: known_pans([PAN.encode()]),
     "normalised pans": lambda: normalise(pa.array([PAN, "x", f" {PAN}"])),
     "distinct pans": distinct,
+    "card of a caller": lambda: Card(PAN, PAN),
+    "opened item": lambda: OpenedItem("tok_x", PAN),
+    "request to tokenize": lambda: TokenizeRequest(items=[CardToTokenize(pan=PAN)]),
+    "request to detokenize": lambda: DetokenizeRequest(purpose="x", tokens=[PAN]),
+    "response of detokenizing": lambda: DetokenizeResponse(
+        results=[DetokenizedToken(token="tok_x", pan=PAN)]
+    ),
 }
 
 
