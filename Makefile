@@ -35,7 +35,7 @@ faults: $(STAMP)
 canaries: $(STAMP)
 	$(BIN)/python -m tests.canaries
 
-# Speed and memory beside what one would write otherwise: `make bench ROWS=1000000 RUNS=5`.
+# Speed and memory beside what one would write otherwise: a quarter of an hour on a quiet machine.
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(if $(ROWS),--rows $(ROWS)) $(if $(RUNS),--runs $(RUNS))
 

@@ -1,7 +1,7 @@
 """Measures the pipeline; prints tables, writes build/benchmarks.json and build/benchmarks.svg.
 
-python -m benchmarks                       # 200,000 rows, five runs of each
-python -m benchmarks --rows 1000000 --runs 5
+python -m benchmarks                 # a million rows, five runs of each
+python -m benchmarks --quick         # a fiftieth of it, one run
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.files import LAYOUT, LAYOUT_NAME, settlement_file
 from benchmarks.plot import draw
 from benchmarks.rivals import RIVALS
 from benchmarks.stages import stage_costs
@@ -28,8 +29,8 @@ from pipeline.samples.settlement import write_settlement_csv
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build"
-LAYOUT = ROOT / "pipeline" / "layouts_builtin" / "card-present.toml"
-STAGE_ROWS = 100_000
+WIDE_LAYOUT = ROOT / "pipeline" / "layouts_builtin" / "card-present.toml"
+DELAY_SECONDS = 0.01  # of an answer, for workers side by side
 
 
 @dataclass(frozen=True)
@@ -41,87 +42,123 @@ class Case:
     rows: int
     cards: int
     known_share: float = 0.0
-    delay: float = 0.0
+
+    @property
+    def is_wide(self) -> bool:
+        return self.contender == "pantok, wide rows"
 
 
 def cases(rows: int, rival_cards: int) -> list[Case]:
     """Whole workers on files with many and with few new cards; then the rivals."""
     ours = [
-        Case("new cards: 100% of rows", "pantok", rows, rows),
-        Case("new cards: 25% of rows", "pantok", rows, rows // 4),
-        Case("new cards: 2% of rows", "pantok", rows, rows // 50),
-        Case("known cards: 100% of rows", "pantok", rows, rows, known_share=1.0),
+        Case("every row a new card", "pantok", rows // 5, rows // 5),
+        Case("25% new cards", "pantok", rows, rows // 4),
+        Case("2% new cards", "pantok", rows, rows // 50),
+        Case("25% of rows a card, all known", "pantok", rows, rows // 4, known_share=1.0),
+        Case("the same, 14 columns", "pantok, wide rows", rows, rows // 4, known_share=1.0),
     ]
     return ours + [Case(name, name, rival_cards, rival_cards) for name in RIVALS]
 
 
+def memory_cases(rows: int) -> list[Case]:
+    """Ever longer files: what a worker needs does not follow."""
+    return [Case(f"{each:,} rows", "pantok", each, each // 4, 0.9) for each in
+            (rows // 10, rows, rows * 10)]  # fmt: skip
+
+
 @contextmanager
-def endpoint(case: Case, file: Path) -> Iterator[str]:
-    """AWS that stores nothing, in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.null_endpoint", "--source", str(file)]
-    command += ["--layout", str(LAYOUT), "--known-share", str(case.known_share)]
-    command += ["--delay", str(case.delay)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
-        finally:
-            process.terminate()
+def endpoint(case: Case, file: Path, delay: float = 0.0, core: int = 1) -> Iterator[str]:
+    """AWS that stores next to nothing, in a process of its own, on a core of its own."""
+    with tempfile.NamedTemporaryFile(suffix=".toml") as layout:
+        layout.write(WIDE_LAYOUT.read_bytes() if case.is_wide else LAYOUT)
+        layout.flush()
+        command = [sys.executable, "-m", "benchmarks.null_endpoint", "--source", str(file)]
+        command += ["--layout", layout.name, "--known-share", str(case.known_share)]
+        command += ["--delay", str(delay), "--core", str(core)]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            try:
+                yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+            finally:
+                process.terminate()
+
+
+def started(case: Case, url: str, core: int = 0) -> subprocess.Popen[str]:
+    """A contender at work, on one core."""
+    command = [sys.executable, "-m", "benchmarks.worker", case.contender]
+    command += ["--endpoint", url, "--cards", str(case.cards), "--core", str(core)]
+    return subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def ended(case: Case, process: subprocess.Popen[str]) -> dict[str, Any]:
+    """What a contender measured."""
+    said, complained = process.communicate()
+    if process.returncode:
+        raise SystemExit(f"{case.name} failed:\n{complained}")
+    measured: dict[str, Any] = json.loads(said)
+    return measured
 
 
 def run(case: Case, url: str) -> dict[str, Any]:
     """One run, on one core."""
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "benchmarks.worker", case.contender),
-            *("--endpoint", url, "--cards", str(case.cards)),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise SystemExit(f"{case.name} failed:\n{done.stderr}")
-    measured: dict[str, Any] = json.loads(done.stdout)
-    return measured
+    return ended(case, started(case, url))
 
 
-def summary(runs: list[dict[str, Any]]) -> dict[str, float]:
+def summary(runs: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Medians of the runs, and what follows from them."""
     median = {name: statistics.median(each[name] for each in runs) for name in runs[0]}
     return median | {
         "pans_per_second": median["pans"] / median["seconds"],
         "rows_per_second": median["rows"] / median["seconds"],
         "cpu_seconds_per_million_rows": median["cpu_seconds"] * 1e6 / median["rows"],
-        "calls_per_million_rows": median["calls"] * 1e6 / median["rows"],
+        "dynamodb_calls_per_million_pans": median["dynamodb_calls"] * 1e6 / median["pans"],
+        "kms_calls_per_million_rows": median["kms_calls"] * 1e6 / median["rows"],
+        "dollars_per_million_rows": median["dollars"] * 1e6 / median["rows"],
         "slowest_seconds": max(each["seconds"] for each in runs),
         "fastest_seconds": min(each["seconds"] for each in runs),
     }
 
 
-def settlement_file(folder: Path, rows: int, cards: int) -> Path:
-    """A card-present file; the same for the same numbers."""
-    file = folder / f"{rows}-{cards}.csv"
+def source_of(case: Case, folder: Path) -> Path:
+    """The file that a case reads; the same for the same numbers."""
+    if not case.is_wide:
+        return settlement_file(folder, case.rows, case.cards)
+    file = folder / f"wide-{case.rows}-{case.cards}.csv"
     if not file.exists():
         with file.open("wb") as stream:
-            write_settlement_csv(stream, rows, cards, seed=5)
+            write_settlement_csv(stream, case.rows, case.cards, seed=5)
     return file
 
 
-def measure(options: argparse.Namespace) -> dict[str, dict[str, float]]:
+def measure(planned: Sequence[Case], runs: int, folder: Path) -> dict[str, dict[str, float]]:
     """Summaries by case; the runs take turns, so that a busy minute hits all alike."""
-    planned = cases(options.rows, options.rival_cards)
-    runs: dict[str, list[dict[str, Any]]] = {case.name: [] for case in planned}
-    with tempfile.TemporaryDirectory() as folder, progress_bar() as progress:
-        task = progress.add_task("runs", total=len(planned) * options.runs, note="")
-        for _ in range(options.runs):
+    measured: dict[str, list[dict[str, Any]]] = {case.name: [] for case in planned}
+    with progress_bar() as progress:
+        task = progress.add_task("runs", total=len(planned) * runs, note="")
+        for _ in range(runs):
             for case in planned:
-                file = settlement_file(Path(folder), case.rows, case.cards)
-                with endpoint(case, file) as url:
-                    runs[case.name].append(run(case, url))
+                with endpoint(case, source_of(case, folder)) as url:
+                    measured[case.name].append(run(case, url))
                 progress.advance(task)
-    return {name: summary(each) for name, each in runs.items()}
+    return {name: summary(each) for name, each in measured.items()}
+
+
+def side_by_side(rows: int, folder: Path) -> dict[str, dict[str, float]]:
+    """Workers together against AWS that takes ten milliseconds for an answer."""
+    found: dict[str, dict[str, float]] = {}
+    case = Case("new cards", "pantok", rows, rows)
+    for workers in (1, 2, 4, 8):
+        with endpoint(case, source_of(case, folder), DELAY_SECONDS, core=-1) as url:
+            at_work = [started(case, url, core=-1) for _ in range(workers)]
+            runs = [ended(case, each) for each in at_work]
+        pans = sum(each["pans"] for each in runs)
+        found[f"{workers} workers"] = {
+            "pans_per_second": pans / max(each["seconds"] for each in runs),
+            "cpu_seconds": sum(each["cpu_seconds"] for each in runs),
+        }
+    return found
 
 
 def machine() -> dict[str, Any]:
@@ -133,28 +170,46 @@ def machine() -> dict[str, Any]:
     }
 
 
-def show(stages: Mapping[str, float], whole: Mapping[str, Mapping[str, float]]) -> None:
+def show(document: Mapping[str, Any]) -> None:
     """The tables."""
+    stages, whole = document["stages"], document["whole"]
     table(
-        f"stages, one core, {STAGE_ROWS:,} rows of {STAGE_ROWS // 4:,} cards",
+        "stages: CPU on one core, every fourth row a new card",
         ("stage", "ns per row"),
         [(name, round(cost)) for name, cost in stages.items()],
     )
     slowest = min(each["pans_per_second"] for each in whole.values())
     table(
-        "one worker on one core, AWS that answers at once and stores nothing; medians",
-        ("what", "cards/s", "rows/s", "CPU s/M rows", "calls/M rows", "peak MB", "times"),
+        "one worker on one core, AWS that answers at once; medians",
+        ("what", "cards/s", "rows/s", "CPU s/M rows", "KMS/M rows", "$/M rows", "peak MB", "times"),
         [
             (
                 name,
                 round(each["pans_per_second"]),
                 round(each["rows_per_second"]),
                 round(each["cpu_seconds_per_million_rows"], 1),
-                round(each["calls_per_million_rows"]),
+                round(each["kms_calls_per_million_rows"], 1),
+                round(each["dollars_per_million_rows"], 3),
                 round(each["peak_rss_mb"]),
                 round(each["pans_per_second"] / slowest, 1),
             )
             for name, each in whole.items()
+        ],
+    )
+    table(
+        "memory of a worker that works off a whole file by itself",
+        ("file", "peak MB", "rows/s"),
+        [
+            (name, round(each["peak_rss_mb"]), round(each["rows_per_second"]))
+            for name, each in document["memory"].items()
+        ],
+    )
+    table(
+        f"workers on {os.cpu_count()} cores together, AWS that takes 10 ms for an answer",
+        ("workers", "new cards/s", "CPU s"),
+        [
+            (name, round(each["pans_per_second"]), round(each["cpu_seconds"], 1))
+            for name, each in document["side_by_side"].items()
         ],
     )
 
@@ -162,16 +217,26 @@ def show(stages: Mapping[str, float], whole: Mapping[str, Mapping[str, float]]) 
 def main() -> None:
     """Measures, prints, writes."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else "")
-    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rival-cards", type=int, default=3_000)
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="a fiftieth of the rows, one run")
     options = parser.parse_args()
-    stages = stage_costs(STAGE_ROWS, STAGE_ROWS // 4)
-    whole = measure(options)
-    show(stages, whole)
+    rows, runs = (options.rows // 50, 1) if options.quick else (options.rows, options.runs)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        document = {
+            "machine": machine(),
+            "options": {"rows": rows, "runs": runs, "layout": LAYOUT_NAME},
+            "stages": stage_costs(rows // 10, rows // 40),
+            "whole": measure(cases(rows, options.rival_cards), runs, folder),
+            "memory": measure(memory_cases(rows), 1, folder),
+            "side_by_side": side_by_side(rows // 20, folder),
+        }
+    show(document)
     BUILD.mkdir(exist_ok=True)
-    document = {"machine": machine(), "options": vars(options), "stages": stages, "whole": whole}
     (BUILD / "benchmarks.json").write_text(json.dumps(document, indent=2))
+    whole: dict[str, dict[str, float]] = document["whole"]  # type: ignore[assignment]
     draw({name: each["pans_per_second"] for name, each in whole.items()}, BUILD / "benchmarks.svg")
 
 

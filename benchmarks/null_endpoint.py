@@ -38,7 +38,7 @@ class Aws:
     def __init__(self, known_share: float, source: bytes, layout: bytes, delay: float) -> None:
         self._known_below = int(known_share * _MAX_FINGERPRINT)
         self._objects = {"incoming": source, "layouts": layout}
-        self._decisions: dict[str, str] = {}
+        self._items: dict[str, dict] = {}
         self._delay = delay
 
     def later(self, answer: Callable[[], None]) -> None:
@@ -52,29 +52,37 @@ class Aws:
         """Status, extra headers and body of the response."""
         target = _TARGET.search(head)
         if target is None:
-            return self._s3(head)
+            return self._s3(head, body)
         operation = target[1].decode()
         if operation == "BatchExecuteStatement":  # most of all requests: none of them is parsed
             return 200, b"", b'{"Responses":[%b]}' % b",".join([b"{}"] * body.count(b'"Statement"'))
         return 200, b"", orjson.dumps(getattr(self, f"_{operation}")(orjson.loads(body)))
 
-    def _s3(self, head: bytes) -> tuple[int, bytes, bytes]:
-        method, path, _ = head.split(b" ", 2)
-        parts = unquote(path.decode()).split("?")[0].split("/")
-        folder = parts[2] if len(parts) > 2 and parts[-1] != "folders.toml" else ""
-        content = self._objects.get(folder)
+    def _s3(self, head: bytes, body: bytes) -> tuple[int, bytes, bytes]:
+        method, target, _ = head.split(b" ", 2)
+        path, _, query = unquote(target.decode()).partition("?")
+        key = path.split("/", 2)[2]
         if method in (b"GET", b"HEAD"):
-            if content is None:
-                return 404, b"", b"<Error><Code>NoSuchKey</Code></Error>"
-            wanted = _RANGE.search(head)
-            start = int(wanted[1]) if wanted else 0
-            extra = f'Last-Modified: {LAST_MODIFIED}\r\nETag: "x"\r\n'.encode()
-            if wanted:
-                last = len(content) - 1
-                extra += f"Content-Range: bytes {start}-{last}/{len(content)}\r\n".encode()
-            return 206 if wanted else 200, extra, content[start:]
+            return self._get(key, head)
+        if method == b"POST":
+            tag = b"InitiateMultipartUploadResult" if "uploads" in query else b"CompleteMultipart"
+            return 200, b"", b"<%b><UploadId>u</UploadId><ETag>x</ETag></%b>" % (tag, tag)
+        if method == b"PUT" and "/pans." in key:  # chunks are put together by these
+            self._objects[key] = body
         copied = b"<CopyObjectResult><ETag>x</ETag></CopyObjectResult>"
         return 200, b'ETag: "x"\r\n', copied if b"x-amz-copy-source" in head.lower() else b""
+
+    def _get(self, key: str, head: bytes) -> tuple[int, bytes, bytes]:
+        content = self._objects.get(key, self._objects.get(key.split("/", maxsplit=1)[0]))
+        if content is None or key.endswith("/folders.toml"):
+            return 404, b"", b"<Error><Code>NoSuchKey</Code></Error>"
+        extra = f'Last-Modified: {LAST_MODIFIED}\r\nETag: "x"\r\n'.encode()
+        wanted = _RANGE.search(head)
+        if wanted is None:
+            return 200, extra, content
+        start, last = int(wanted[1]), int(wanted[2] or len(content) - 1)
+        extra += f"Content-Range: bytes {start}-{last}/{len(content)}\r\n".encode()
+        return 206, extra, content[start : last + 1]
 
     def _BatchGetItem(self, request: dict) -> dict:
         ((table, wanted),) = request["RequestItems"].items()
@@ -102,8 +110,17 @@ class Aws:
         }
 
     def _UpdateItem(self, request: dict) -> dict:
-        attributes = {"status": {"S": "running"}, "attempts": {"N": "1"}, **request["Key"]}
-        return {"Attributes": attributes}
+        key = request["Key"]["job_id"]["S"]
+        item = self._items.setdefault(key, {**request["Key"], "attempts": {"N": "0"}})
+        item.setdefault("status", {"S": "running"})
+        values = request["ExpressionAttributeValues"]
+        for name in ("chunk", "planned", "sha256"):
+            if f":{name}" in values:
+                item.setdefault(name, values[f":{name}"])
+        if ":ordinal" in values:
+            done = {*item.get("done", {}).get("NS", ()), *values[":ordinal"]["NS"]}
+            item["done"] = {"NS": sorted(done)}
+        return {"Attributes": item}
 
     def _GetItem(self, request: dict) -> dict:
         if "data_key_id" in request["Key"]:
@@ -118,14 +135,14 @@ class Aws:
                     "created_at": {"S": "2026-11-23T12:00:00.000Z"},
                 }
             }
-        decision = self._decisions.get(request["Key"]["job_id"]["S"])
-        item = {"status": {"S": "publishing"}, "decision": {"S": decision}} if decision else None
+        item = self._items.get(request["Key"]["job_id"]["S"])
         return {"Item": item} if item else {}
 
     def _TransactWriteItems(self, request: dict) -> dict:
         update = request["TransactItems"][0]["Update"]
         decision = update["ExpressionAttributeValues"][":decision"]["S"]
-        self._decisions[update["Key"]["job_id"]["S"]] = decision
+        item = self._items.setdefault(update["Key"]["job_id"]["S"], {})
+        item |= {"decision": {"S": decision}, "status": {"S": "publishing"}}
         return {}
 
     def _GenerateDataKey(self, request: dict) -> dict:
@@ -188,7 +205,10 @@ def main() -> None:
     parser.add_argument("--source", type=Path, required=True)
     parser.add_argument("--layout", type=Path, required=True)
     parser.add_argument("--delay", type=float, default=0.0, help="seconds before each answer")
+    parser.add_argument("--core", type=int, default=-1, help="to be pinned to; -1 for any")
     options = parser.parse_args()
+    if options.core >= 0 and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {options.core % (os.cpu_count() or 1)})
     aws = Aws(
         options.known_share, options.source.read_bytes(), options.layout.read_bytes(), options.delay
     )

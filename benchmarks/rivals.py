@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ import boto3
 from boto3.dynamodb.types import Binary
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from pipeline.core.prices import DYNAMODB_WRITE_UNIT, KMS_REQUEST
 from pipeline.samples.cards import synthetic_pans
 
 KEY_ARN = "arn:aws:kms:us-east-1:000000000000:key/8476a536-e9f4-41e8-9739-2dfe598c3fcd"
@@ -20,22 +22,28 @@ KEY_ARN = "arn:aws:kms:us-east-1:000000000000:key/8476a536-e9f4-41e8-9739-2dfe59
 
 @dataclass(frozen=True)
 class Counts:
-    """What was done."""
+    """What was done, in how many calls by service, and what AWS would ask for it."""
 
     rows: int
     pans: int
-    calls: int
+    calls: Mapping[str, int]
+    dollars: float
 
 
 @contextmanager
-def _counted(session: boto3.session.Session) -> Iterator[list[int]]:
-    calls = [0]
+def _counted(session: boto3.session.Session) -> Iterator[Counter[str]]:
+    calls: Counter[str] = Counter()
 
-    def count(**_: Any) -> None:
-        calls[0] += 1
+    def count(event_name: str, **_: Any) -> None:
+        calls[event_name.split(".")[1]] += 1
 
     session.events.register("before-send", count)
     yield calls
+
+
+def _counts(cards: int, calls: Counter[str]) -> Counts:
+    dollars = cards * DYNAMODB_WRITE_UNIT + calls["kms"] * KMS_REQUEST
+    return Counts(cards, cards, calls, dollars)
 
 
 def kms_per_card(cards: int) -> Counts:
@@ -47,7 +55,7 @@ def kms_per_card(cards: int) -> Counts:
             sealed = kms.encrypt(KeyId=KEY_ARN, Plaintext=pan.encode())["CiphertextBlob"]
             token = f"tok_{secrets.token_hex(13)}"
             table.put_item(Item={"token": token, "ciphertext": sealed, "last4": pan[-4:]})
-    return Counts(cards, cards, calls[0])
+    return _counts(cards, calls)
 
 
 def encryption_sdk(cards: int) -> Counts:
@@ -76,7 +84,7 @@ def encryption_sdk(cards: int) -> Counts:
         for pan in synthetic_pans(cards, seed=1):
             token = f"tok_{secrets.token_hex(13)}"
             table.put_item(Item={"token": token, "ciphertext": pan, "last4": pan[-4:]})
-    return Counts(cards, cards, calls[0])
+    return _counts(cards, calls)
 
 
 def batch_writer(cards: int) -> Counts:
@@ -93,7 +101,7 @@ def batch_writer(cards: int) -> Counts:
                 sealed = nonce + cipher.encrypt(nonce, pan.encode(), token.encode())
                 item = {"token": token, "ciphertext": Binary(sealed), "last4": pan[-4:]}
                 batch.put_item(Item=item)
-    return Counts(cards, cards, calls[0])
+    return _counts(cards, calls)
 
 
 RIVALS: dict[str, Callable[[int], Counts]] = {

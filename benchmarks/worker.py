@@ -11,17 +11,20 @@ import os
 import resource
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from benchmarks import rivals
+from benchmarks.files import LAYOUT_NAME
 from benchmarks.rivals import Counts
-from pipeline.job import Worker, run_job
+from pipeline.job import Worker, run_chunk, run_job
 from pipeline.keys import FingerprintKey
-from pipeline.model import Upload
+from pipeline.model import ChunkTask, Unfinished, Upload
 from pipeline.settings import Settings
+from pipeline.testing import MemoryWorkQueue
 from pipeline.wiring import CountedSession, ports_of
 
-LAYOUT = "card-present"
 SETTINGS = Settings(
     quarantine_bucket="quarantine",
     tokenized_bucket="tokenized",
@@ -36,19 +39,27 @@ SETTINGS = Settings(
 )
 
 
-def pantok(_cards: int) -> Counts:
-    """The file that the endpoint serves, from event to receipt."""
-    ports = ports_of(SETTINGS, CountedSession())
+def pantok(_cards: int, layout: str = LAYOUT_NAME) -> Counts:
+    """The file that the endpoint serves, from event to receipt, its chunks included."""
+    queue = MemoryWorkQueue()
+    ports = replace(ports_of(SETTINGS, CountedSession()), work_queue=queue)
     key = FingerprintKey(ports.key_service, ports.data_key_records, ports.clock)
     worker = Worker(ports, key.fingerprinter, memory_gb=1.7)
-    upload = Upload("quarantine", f"incoming/{LAYOUT}/{os.urandom(4).hex()}.csv", "v1")
+    upload = Upload("quarantine", f"incoming/{layout}/{os.urandom(4).hex()}.csv", "v1")
     receipt = run_job(upload, worker, lambda: 900_000.0)
-    assert receipt is not None
-    calls = sum(sum(counts.values()) for counts in receipt["aws_calls"].values())
-    return Counts(receipt["rows_read"], receipt["pans_distinct"], calls)
+    for message in queue.messages:
+        receipt = run_chunk(ChunkTask(upload, message["chunk"]), worker, lambda: 900_000.0)
+    assert not isinstance(receipt, Unfinished)
+    calls = {service: sum(each.values()) for service, each in receipt["aws_calls"].items()}
+    dollars = receipt["estimated_cost_usd"]
+    return Counts(receipt["rows_read"], receipt["pans_distinct"], calls, dollars)
 
 
-CONTENDERS: dict[str, Callable[[int], Counts]] = {"pantok": pantok, **rivals.RIVALS}
+CONTENDERS: dict[str, Callable[[int], Counts]] = {
+    "pantok": pantok,
+    "pantok, wide rows": partial(pantok, layout="card-present"),
+    **rivals.RIVALS,
+}
 
 
 def measured(contender: Callable[[int], Counts], cards: int) -> dict[str, Any]:
@@ -61,7 +72,10 @@ def measured(contender: Callable[[int], Counts], cards: int) -> dict[str, Any]:
         "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "rows": counts.rows,
         "pans": counts.pans,
-        "calls": counts.calls,
+        "calls": sum(counts.calls.values()),
+        "dynamodb_calls": counts.calls.get("dynamodb", 0),
+        "kms_calls": counts.calls.get("kms", 0),
+        "dollars": counts.dollars,
     }
 
 
@@ -71,9 +85,9 @@ def main() -> None:
     parser.add_argument("contender", choices=CONTENDERS)
     parser.add_argument("--endpoint", required=True)
     parser.add_argument("--cards", type=int, default=1000, help="for the rivals")
-    parser.add_argument("--core", type=int, default=0)
+    parser.add_argument("--core", type=int, default=0, help="to be pinned to; -1 for any")
     options = parser.parse_args()
-    if hasattr(os, "sched_setaffinity"):
+    if options.core >= 0 and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {options.core})
     os.environ |= {
         "AWS_ENDPOINT_URL": options.endpoint,
