@@ -72,7 +72,7 @@ def _one_round(body: bytes, rows: int) -> dict[str, float]:
         schema = output_schema(batch.file_columns, layout)
         table = timed("scrub", scrubbed, checked, found, hits, pa.array(tokens), schema)
         timed("guard", guard_columns, table, layout, known)
-        writer = writer or PartWriter(sink, table.schema)
+        writer = writer or PartWriter(sink, table)
         timed("Parquet", writer.write, table)
     if writer is not None:
         timed("Parquet", writer.finish)

@@ -37,7 +37,7 @@ class StagedParts:
             return
         if self._writer is None or self._sink is None:
             self._sink = HashingWriter(self._stack.enter_context(self._open()))
-            self._writer = PartWriter(self._sink, table.schema)
+            self._writer = PartWriter(self._sink, table)
             self._stack.callback(self._writer.finish)  # before the sink, so it is not left open
         self._writer.write(table)
         if self._sink.size_bytes > MAX_PART_BYTES:

@@ -365,9 +365,8 @@ class _Line:
         """The table without the PANs that stand where none may be, and the rows that cost."""
         scans = guard_columns(table, self._layout, known)
         hits = {name: scan.hits for name, scan in scans.items() if scan.hits}
-        least_digits = known.least_digits(full=False)
-        self._kept_digits.least_digits = max(self._kept_digits.least_digits, least_digits)
-        self._kept_digits.suspects += sum(scan.suspects for scan in scans.values())
+        longest = [scan.longest for scan in scans.values()]
+        self._kept_digits.longest = max(self._kept_digits.longest, *longest, 0)
         self._tally.guard_cells_scanned += table.num_rows * len(scans)
         self._tally.guard_hits += sum(len(each) for rows in hits.values() for each in rows.values())
         if self._layout.options.guard_action == "redact":

@@ -33,19 +33,18 @@ class Effort:
 class KeptDigits:
     """What the guard let through in one chunk, for a look back to judge by.
 
-    `suspects` counts kept cells with enough digits for a PAN, `least_digits` is what the guard took
-    for enough, `lengths` are those of the chunk's own PANs, `batches` how many record batches they
-    came in: within one, the guard knew them all.
+    `longest` is the length of the longest kept cell that holds enough digits for a PAN, 0 if none
+    does; `lengths` are those of the chunk's own PANs, `batches` how many record batches they came
+    in: within one, the guard knew them all.
     """
 
-    suspects: int = 0
-    least_digits: int = 0
+    longest: int = 0
     batches: int = 0
     lengths: set[int] = field(default_factory=set)
 
     def are_in_question(self, pan_lengths: Collection[int]) -> bool:
         """Whether a kept cell could hold a PAN that only another record batch shows to be one."""
-        return bool(self.suspects) or min(pan_lengths, default=0) < self.least_digits
+        return self.longest >= min(pan_lengths, default=self.longest + 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,8 +79,16 @@ class MetPans:
         self._tokens = pa.array([], pa.string())
 
     def tokens(self, digits: pa.Array) -> pa.Array:
-        """The token of each PAN, null where it has not been met."""
-        return self._tokens.take(pc.index_in(digits, value_set=self._digits))
+        """The token of each PAN, null where it has not been met.
+
+        The few are told apart once and all that were met are held against them: the other way
+        round takes six times as long.
+        """
+        places = pc.index_in(self._digits, value_set=digits)
+        met = pc.indices_nonzero(pc.is_valid(places))
+        if not len(met):
+            return pa.nulls(len(digits), pa.string())
+        return pc.scatter(self._tokens.take(met), places.take(met), max_index=len(digits) - 1)
 
     def meet(self, digits: pa.Array, tokens: pa.Array) -> None:
         """Remembers PANs that were not met before."""

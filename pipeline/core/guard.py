@@ -156,10 +156,12 @@ def _without_overlaps(hits: list[Hit]) -> list[Hit]:
 
 @dataclass(frozen=True, slots=True)
 class ColumnScan:
-    """What the guard found in a column: hits by row index, and how many cells were in question."""
+    """What the guard found in a column: hits by row index, and how long the longest cell is that
+    holds enough digits for a PAN, 0 if none does.
+    """
 
     hits: dict[int, list[Hit]]
-    suspects: int
+    longest: int
 
 
 def find_in_column(
@@ -167,16 +169,19 @@ def find_in_column(
 ) -> ColumnScan:
     """Searches an Arrow column of strings, integers or decimals."""
     hits: dict[int, list[Hit]] = {}
-    indices, cells = _suspects(column, known.least_digits(full=full))
-    suspects = len(cells)
-    if not full and suspects:
+    indices, cells = _suspects(column, MIN_PAN_DIGITS)
+    longest = pc.max(pc.binary_length(cells)).as_py() or 0
+    if least_digits := known.least_digits(full=full) if longest else 0:
+        nearer, cells = _suspects(cells, least_digits)
+        indices = indices.take(nearer)
+    if not full and longest:
         closer = pc.or_(pc.invert(pc.ascii_is_decimal(cells)), known.may_stand_in(cells))
         indices, cells = indices.filter(closer), cells.filter(closer)
     for index, cell in zip(indices.to_pylist(), cells.to_pylist(), strict=True):
         found = find_pans(cell, known, full=full)
         if found:
             hits[index] = found
-    return ColumnScan(hits, suspects)
+    return ColumnScan(hits, longest)
 
 
 def windows(column: pa.Array, lengths: Collection[int], beginnings: pa.Array) -> list[bytes]:

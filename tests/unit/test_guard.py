@@ -147,7 +147,7 @@ def test_numbers_are_searched_like_text(column: pa.Array) -> None:
 )
 def test_a_column_without_room_for_a_pan_has_no_suspects(column: pa.Array) -> None:
     scan = find_in_column(column)
-    assert (scan.hits, scan.suspects) == ({}, 0)
+    assert (scan.hits, scan.longest) == ({}, 0)
 
 
 def test_digits_of_other_scripts_are_digits_in_a_column_too() -> None:

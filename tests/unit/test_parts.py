@@ -32,7 +32,7 @@ def rows(count: int) -> pa.Table:
 
 def test_what_is_written_is_read_back_with_its_types() -> None:
     sink = io.BytesIO()
-    writer = PartWriter(sink, SCHEMA)
+    writer = PartWriter(sink, rows(3))
     for count in (3, 0, 2):
         writer.write(rows(count))
     writer.finish()
@@ -45,7 +45,7 @@ def test_what_is_written_is_read_back_with_its_types() -> None:
 
 def test_pages_are_compressed_with_zstd_and_the_schema_is_plain_parquet() -> None:
     sink = io.BytesIO()
-    writer = PartWriter(sink, SCHEMA)
+    writer = PartWriter(sink, rows(3))
     writer.write(rows(3))
     writer.finish()
     metadata = pq.ParquetFile(io.BytesIO(sink.getvalue())).metadata
@@ -56,7 +56,7 @@ def test_pages_are_compressed_with_zstd_and_the_schema_is_plain_parquet() -> Non
 
 def test_a_part_that_was_not_finished_cannot_be_read() -> None:
     sink = io.BytesIO()
-    writer = PartWriter(sink, SCHEMA)
+    writer = PartWriter(sink, rows(3))
     writer.write(rows(3))
     with pytest.raises(pa.ArrowInvalid):
         pq.read_table(io.BytesIO(sink.getvalue()))
@@ -66,7 +66,7 @@ def test_a_part_that_was_not_finished_cannot_be_read() -> None:
 def test_a_part_can_be_written_to_a_stream_that_only_writes() -> None:
     sink = io.BytesIO()
     hashing = HashingWriter(sink)
-    writer = PartWriter(hashing, SCHEMA)
+    writer = PartWriter(hashing, rows(3))
     writer.write(rows(3))
     writer.finish()
     assert hashing.size_bytes == len(sink.getvalue())
