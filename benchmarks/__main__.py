@@ -62,8 +62,8 @@ def cases(rows: int, rival_cards: int) -> list[Case]:
 
 def memory_cases(rows: int) -> list[Case]:
     """Ever longer files: what a worker needs does not follow."""
-    return [Case(f"{each:,} rows", "pantok", each, each // 4, 0.9) for each in
-            (rows // 10, rows, rows * 10)]  # fmt: skip
+    sizes = (rows // 10, rows, rows * 10)
+    return [Case(f"{each:,} rows", "pantok", each, rows // 40, 0.9) for each in sizes]
 
 
 @contextmanager
@@ -87,8 +87,14 @@ def started(case: Case, url: str, core: int = 0) -> subprocess.Popen[str]:
     """A contender at work, on one core."""
     command = [sys.executable, "-m", "benchmarks.worker", case.contender]
     command += ["--endpoint", url, "--cards", str(case.cards), "--core", str(core)]
+    as_deployed = {"ARROW_DEFAULT_MEMORY_POOL": "jemalloc"}  # as the template says
     return subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=ROOT,
+        env=os.environ | as_deployed,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
