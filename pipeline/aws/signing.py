@@ -49,7 +49,7 @@ class _Prepared:
     """What is the same for all requests of one second."""
 
     headers: dict[str, str] = field(repr=False)
-    canonical_head: bytes
+    canonical_head: bytes = field(repr=False)
     string_head: bytes
     signing_key: bytes = field(repr=False)
     authorization_head: str

@@ -4,6 +4,7 @@ from tests.policies import as_list
 from tests.template import Template
 
 ENVIRONMENT = {
+    "ARROW_DEFAULT_MEMORY_POOL": "jemalloc",
     "PANTOK_QUARANTINE_BUCKET": {"Ref": "QuarantineBucket"},
     "PANTOK_TOKENIZED_BUCKET": {"Ref": "TokenizedBucket"},
     "PANTOK_WORK_QUEUE_URL": {"Ref": "WorkQueue"},
