@@ -38,11 +38,10 @@ from pipeline.core.rows import CheckedRows, Fault, check_rows, luhn_failed_cells
 from pipeline.core.sensitive import is_sensitive_name
 from pipeline.errors import PermanentError
 from pipeline.readers.auto import SAMPLE_BYTES, auto_layout
-from pipeline.readers.framing import SeekableSource
 from pipeline.readers.members import first_bytes, read_members
 from pipeline.readers.records import TextRecordBatch
 from pipeline.readers.streams import LookAhead
-from pipeline.readers.unpacking import unpacked
+from pipeline.readers.unpacking import refuse_encrypted, unpacked
 
 MAX_EXAMPLES = 3
 _STAND_IN = f"{TOKEN_PREFIX}{'a' * 26}"  # in the place of every token: nothing is minted
@@ -110,7 +109,7 @@ def inspect_file(
     """
     counted = _Counted(source, report)
     format_type = layout.format.type if layout else "delimited"
-    members = unpacked(LookAhead(counted, size_bytes), size_bytes, format_type, _refuse_encrypted)
+    members = unpacked(LookAhead(counted, size_bytes), size_bytes, format_type, refuse_encrypted)
     look = _Look(layout or auto_layout(first_bytes(members, SAMPLE_BYTES)), fingerprinter)
     refused: tuple[str, str] | None = None
     is_whole = True
@@ -124,10 +123,6 @@ def inspect_file(
         refused = error.code, error.detail
     bytes_read = min(counted.bytes_read, size_bytes)
     return look.result(size_bytes, size_bytes if is_whole else bytes_read, refused)
-
-
-def _refuse_encrypted(_message: SeekableSource, _limit_bytes: int) -> SeekableSource:
-    raise PermanentError("encrypted", "the key is the deployment's: inspect what is inside of it")
 
 
 class _Counted:
