@@ -105,7 +105,7 @@ def inspect_file(
     """Reads a file, or its first `max_bytes`, as the worker would; `report` is told bytes read.
 
     `fingerprinter` needs no key of a deployment: fingerprints serve to count, and are forgotten.
-    Raises `PermanentError` when the file is refused before its first record.
+    Raises `PermanentError` when the file cannot be unpacked, or no column of PANs is found in it.
     """
     counted = _Counted(source, report)
     format_type = layout.format.type if layout else "delimited"
@@ -182,7 +182,7 @@ class _Look:
             if column is None or column.role == "drop" or facts.is_sensitive:
                 continue
             facts.type = "" if column.role == "pan" else column.type.kind
-            cells = batch.columns.column(name)
+            cells = batch.columns.column(name).drop_null()  # null: of another record type
             empty = pa.array(self.layout.format.null_values, pa.string())
             filled = cells.filter(pc.invert(pc.is_in(cells, value_set=empty)))
             facts.filled += len(filled)

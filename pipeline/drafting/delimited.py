@@ -150,15 +150,16 @@ def _names(rows: Sequence[Sequence[str]]) -> tuple[tuple[str, ...], bool]:
     """The names of the columns, and whether the first record gives them."""
     first = [cell.strip() for cell in rows[0]]
     filled = [cell for cell in first if cell]
+    width = Counter(map(len, rows)).most_common(1)[0][0]
     is_header = (
         len(rows) > 1
+        and (len(first) > 1 or width == 1)
         and bool(filled)
         and all(map(is_name, filled))
         and not any(map(could_hold_pan, filled))
     )
     if is_header:
         return tuple(cell or f"column_{at}" for at, cell in enumerate(first, 1)), True
-    width = Counter(map(len, rows)).most_common(1)[0][0]
     return tuple(f"column_{at}" for at in range(1, width + 1)), False
 
 

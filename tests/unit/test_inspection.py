@@ -53,6 +53,9 @@ CASES = [
     ("card_present.csv", "card-present"),
     ("acquirer_pipe.txt", "acquirer-pipe"),
     ("every_reject.csv", "every-reject"),
+    ("amex_grrcn.csv", "amex-grrcn"),
+    ("visa_ctf.txt", "visa-ctf"),
+    ("mastercard_ipm.bin", "mastercard-ipm"),
     ("unnamed_columns.csv", None),
 ]
 
@@ -94,8 +97,12 @@ def test_a_column_that_is_missing_refuses_the_file() -> None:
 
 
 def test_what_is_no_text_is_refused_at_once() -> None:
+    seen = inspected(b"%PDF-1.7", parse_layout(LAYOUT))
+    assert seen.refused is not None
+    assert seen.refused[0] == "unsupported_format"
+    assert seen.columns == []
     with pytest.raises(PermanentError, match="unsupported_format"):
-        inspected(b"%PDF-1.7", parse_layout(LAYOUT))
+        inspected(b"%PDF-1.7", None)
 
 
 def test_columns_come_with_roles_masked_examples_and_counts() -> None:
