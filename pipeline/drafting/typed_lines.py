@@ -54,10 +54,10 @@ class TypedLines:
         details = sum(len(self.rows[mark]) for mark in self.fields)
         stated = list(map(_whole_number, self.rows[self.trailer][0]))
         if details in stated:
-            return {"totals": {"count_field": stated.index(details) + 1}}
+            return {"totals": {"count_field": stated.index(Decimal(details)) + 1}}
         if every in stated:
             of = list(names.values())
-            return {"totals": {"count_field": stated.index(every) + 1, "of": of}}
+            return {"totals": {"count_field": stated.index(Decimal(every)) + 1, "of": of}}
         return {}
 
 

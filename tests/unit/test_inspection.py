@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +145,23 @@ def test_of_a_large_file_a_part_is_read_and_the_rest_is_estimated() -> None:
     assert seen.rows_in_all == pytest.approx(60_000, rel=0.05)
     assert seen.pans_in_all == 50
     assert seen.forecast.cost_usd > 0
+
+
+@pytest.mark.parametrize(
+    ("pack", "more", "chunks"),
+    [
+        (bytes, b"", 5),
+        (gzip.compress, b"", 1),
+        (lambda content: content.decode().encode("utf-16"), b'[format]\nencoding = "utf-16"\n', 1),
+    ],
+)
+def test_only_what_can_be_parted_is_forecast_in_parts(
+    pack: Callable[[bytes], bytes], more: bytes, chunks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = pack(a_large_file(1000, 50))
+    monkeypatch.setattr("pipeline.fan_out.CHUNK_BYTES", len(content) // 5 + 1)
+    forecast = inspected(content, parse_layout(LAYOUT + more)).forecast
+    assert forecast.chunks == chunks
 
 
 def test_it_says_how_far_it_has_read() -> None:
