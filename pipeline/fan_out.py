@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import ceil
 from typing import Any
 
 from pipeline.chunking import ChunkChain
@@ -32,6 +33,23 @@ MAX_CHUNKS = 400  # so that the decision, which names all parts, fits a DynamoDB
 def is_to_be_parted(size_bytes: int) -> bool:
     """Whether a file is worth parting: below that, one worker is done before others have begun."""
     return size_bytes > 2 * CHUNK_BYTES
+
+
+def planned_chunks(size_bytes: int, rows: int) -> int:
+    """About how many chunks a file of that size comes to, if its format can be parted."""
+    if not is_to_be_parted(size_bytes):
+        return 1
+    by_bytes = size_bytes / _enough_bytes(size_bytes)
+    by_rows = rows / _enough_rows(_enough_bytes(size_bytes))
+    return min(ceil(max(by_bytes, by_rows)), MAX_CHUNKS)
+
+
+def _enough_bytes(size_bytes: int) -> int:
+    return max(CHUNK_BYTES, size_bytes // MAX_CHUNKS)
+
+
+def _enough_rows(enough_bytes: int) -> int:
+    return CHUNK_ROWS * max(1, enough_bytes // CHUNK_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +95,8 @@ class FannedOutFile:
         """Whether a chunk may end there; not if its place says too much to be noted."""
         if any(map(find_pans, end.totals.values())):
             return False
-        enough_bytes = max(CHUNK_BYTES, self.chain.source.size_bytes // MAX_CHUNKS)
-        enough_rows = CHUNK_ROWS * max(1, enough_bytes // CHUNK_BYTES)
+        enough_bytes = _enough_bytes(self.chain.source.size_bytes)
+        enough_rows = _enough_rows(enough_bytes)
         size_bytes, rows = end.offset_bytes - start.offset_bytes, end.rows - start.rows
         return size_bytes >= enough_bytes or rows >= enough_rows
 

@@ -37,12 +37,13 @@ from pipeline.core.receipts import Tally
 from pipeline.core.rows import CheckedRows, Fault, check_rows, luhn_failed_cells
 from pipeline.core.sensitive import is_sensitive_name
 from pipeline.errors import PermanentError
+from pipeline.fan_out import planned_chunks
 from pipeline.readers.auto import SAMPLE_BYTES, auto_layout
-from pipeline.readers.framing import SeekableSource
+from pipeline.readers.containers import BEGINNING_BYTES, container_kind
 from pipeline.readers.members import first_bytes, read_members
 from pipeline.readers.records import TextRecordBatch
 from pipeline.readers.streams import LookAhead
-from pipeline.readers.unpacking import unpacked
+from pipeline.readers.unpacking import refuse_encrypted, unpacked
 
 MAX_EXAMPLES = 3
 _STAND_IN = f"{TOKEN_PREFIX}{'a' * 26}"  # in the place of every token: nothing is minted
@@ -106,11 +107,13 @@ def inspect_file(
     """Reads a file, or its first `max_bytes`, as the worker would; `report` is told bytes read.
 
     `fingerprinter` needs no key of a deployment: fingerprints serve to count, and are forgotten.
-    Raises `PermanentError` when the file is refused before its first record.
+    Raises `PermanentError` when the file cannot be unpacked, or no column of PANs is found in it.
     """
     counted = _Counted(source, report)
     format_type = layout.format.type if layout else "delimited"
-    members = unpacked(LookAhead(counted, size_bytes), size_bytes, format_type, _refuse_encrypted)
+    upload = LookAhead(counted, size_bytes)
+    is_packed = container_kind(upload.peek(BEGINNING_BYTES)) is not None
+    members = unpacked(upload, size_bytes, format_type, refuse_encrypted)
     look = _Look(layout or auto_layout(first_bytes(members, SAMPLE_BYTES)), fingerprinter)
     refused: tuple[str, str] | None = None
     is_whole = True
@@ -123,11 +126,8 @@ def inspect_file(
     except PermanentError as error:
         refused = error.code, error.detail
     bytes_read = min(counted.bytes_read, size_bytes)
-    return look.result(size_bytes, size_bytes if is_whole else bytes_read, refused)
-
-
-def _refuse_encrypted(_message: SeekableSource, _limit_bytes: int) -> SeekableSource:
-    raise PermanentError("encrypted", "the key is the deployment's: inspect what is inside of it")
+    bytes_read = size_bytes if is_whole else bytes_read
+    return look.result(size_bytes, bytes_read, refused, is_packed=is_packed)
 
 
 class _Counted:
@@ -187,7 +187,7 @@ class _Look:
             if column is None or column.role == "drop" or facts.is_sensitive:
                 continue
             facts.type = "" if column.role == "pan" else column.type.kind
-            cells = batch.columns.column(name)
+            cells = batch.columns.column(name).drop_null()  # null: of another record type
             empty = pa.array(self.layout.format.null_values, pa.string())
             filled = cells.filter(pc.invert(pc.is_in(cells, value_set=empty)))
             facts.filled += len(filled)
@@ -241,7 +241,12 @@ class _Look:
         self._growth.append((self._tally.rows_read, sum(map(len, self._distinct.values()))))
 
     def result(
-        self, size_bytes: int, bytes_read: int, refused: tuple[str, str] | None
+        self,
+        size_bytes: int,
+        bytes_read: int,
+        refused: tuple[str, str] | None,
+        *,
+        is_packed: bool,
     ) -> Inspection:
         """All of it, and what it says about the whole file."""
         is_whole = bytes_read >= size_bytes
@@ -250,6 +255,8 @@ class _Look:
         pans_by_scheme = {name: len(pans) for name, pans in sorted(self._distinct.items())}
         pans = sum(pans_by_scheme.values())
         pans_in_all = pans if is_whole else distinct_in_all(self._growth, rows_in_all)
+        can_be_parted = not is_packed and self.layout.format.is_splittable
+        parts = planned_chunks(size_bytes, rows_in_all) if can_be_parted else 1
         return Inspection(
             layout=self.layout,
             size_bytes=size_bytes,
@@ -262,10 +269,10 @@ class _Look:
             pans_by_scheme=pans_by_scheme,
             rows_in_all=rows_in_all,
             pans_in_all=pans_in_all,
-            forecast=forecast(self._work(factor, pans_in_all)),
+            forecast=forecast(self._work(factor, pans_in_all, parts)),
         )
 
-    def _work(self, factor: float, pans_in_all: int) -> Work:
+    def _work(self, factor: float, pans_in_all: int, parts: int) -> Work:
         is_one_time = self.layout.options.token_mode == "one_time"
         work = Work(
             rows=self._tally.rows_read,
@@ -275,6 +282,7 @@ class _Look:
             has_rejects=bool(self._tally.rows_rejected),
             is_one_time=is_one_time,
             has_layout=bool(self.layout.sha256),
+            parts=parts,
         )
         return work.times(factor, self._rows_with_pans * factor if is_one_time else pans_in_all)
 

@@ -159,6 +159,7 @@ def document_of(seen: Inspection) -> dict[str, Any]:
             "new_cards_at_most": seen.pans_in_all,
             "seconds": round(forecast.seconds, 2),
             "chunks": forecast.chunks,
+            "invocations": forecast.invocations,
             "aws_calls": forecast.aws_calls,
             "estimated_cost_usd": forecast.cost_usd,
             "prices_as_of": PRICES_AS_OF,
@@ -242,7 +243,7 @@ def _pairs(seen: Inspection) -> Mapping[str, object]:
         "new cards": f"at most {about}{seen.pans_in_all:,}: the vault is not asked which are known",
         "Luhn failures": tally.luhn_failed,
         "guard": f"{tally.guard_cells_scanned:,} cells, {tally.guard_hits:,} hits",
-        "worker": f"about {forecast.seconds:,.1f} seconds in {forecast.chunks:,} invocations",
+        "worker": f"about {forecast.seconds:,.1f} seconds in {forecast.invocations:,} invocations",
         "AWS calls": ", ".join(f"{name} {count:,}" for name, count in calls.items()),
         "estimated cost": f"at most ${forecast.cost_usd:.6f} (prices of {PRICES_AS_OF})",
     }

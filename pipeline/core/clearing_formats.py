@@ -28,6 +28,7 @@ class CtfField(FixedField):
     """A field of the transaction component record `tcr`; positions as in the CTF."""
 
     tcr: str = "0"
+    """The transaction component record that it stands in: 0 to 9, A to F."""
 
     @field_validator("tcr", mode="before")
     @classmethod
@@ -73,13 +74,21 @@ class Ctf(RecordSettings):
     """Visa BASE II clearing files: CTF (168 characters) and ITF (170 bytes)."""
 
     type: Literal["ctf"] = "ctf"
+    """Visa BASE II clearing files."""
     variant: Literal["ctf", "itf"] = "ctf"
+    """`ctf`: records of 168 characters. `itf`: 170 bytes, usually EBCDIC."""
     encoding: str = ""
+    """An encoding of one byte a character; latin-1, for ITF cp037, if it is not set."""
     short_lines: Literal["reject", "pad"] = "reject"
+    """What becomes of a line that is too short; `pad` fills it up with spaces."""
     fields: dict[str, CtfField] = Field(default_factory=dict)  # type: ignore[assignment]
+    """Columns beside those that every file has: where they stand, by their names."""
     accounts: dict[str, int] = Field(default_factory=dict)
+    """Where TCR 0 of further transaction codes has its account number, by code."""
     skip: tuple[str, ...] = ()
+    """Transaction codes to leave out."""
     trailer: Literal["optional", "required"] = "optional"
+    """Whether a file must end with its trailer: TC 92."""
 
     @field_validator("encoding")
     @classmethod
@@ -138,11 +147,18 @@ class Ipm(RecordSettings):
     """Mastercard IPM clearing files: ISO 8583 messages, each behind its length."""
 
     type: Literal["ipm"] = "ipm"
+    """Mastercard IPM clearing files."""
     encoding: str = "latin-1"
+    """An encoding of one byte a character: latin-1 for ASCII, cp500 or cp037 for EBCDIC."""
     blocked: bool = False
+    """Whether the file is in blocks of 1,014 bytes."""
     trailer: Literal["optional", "required"] = "optional"
+    """Whether a file must have a header and a trailer."""
     trailer_counts: Literal["messages", "data", "nothing"] = "messages"
+    """What PDS 0306 of the trailer counts: `messages` with header and trailer, `data` without them,
+    `nothing`: it is not verified."""
     elements: dict[str, str] = Field(default_factory=dict)
+    """The lengths of elements that differ from the manual: `LL`, `LLL`, `16`, `16b`."""
 
     _encoding_is_known = field_validator("encoding")(_single_byte_encoding)
 

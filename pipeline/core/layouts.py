@@ -196,7 +196,7 @@ class Layout(Strict):
     decryption: Decryption | None = None
     """Where the private key is that opens encrypted uploads."""
     records: Records | None = None
-    """Record types, told apart by how a line begins."""
+    """Record types, told apart by how a line begins, or by what a field holds."""
     columns: dict[str, Column]
     """What becomes of each column, by its name; what is not named is dropped."""
     options: Options = Options()

@@ -21,7 +21,9 @@ class Place(Strict):
     """Where something stands in a record: from `start`, counted from 1, `length` characters."""
 
     start: int = Field(ge=1, le=MAX_RECORD_BYTES)
+    """The first position, counted from 1."""
     length: int = Field(ge=1, le=MAX_RECORD_BYTES)
+    """How many positions; bytes for numbers."""
 
     @property
     def end(self) -> int:
@@ -39,9 +41,14 @@ class FixedField(Place):
     """
 
     type: Literal["text", "zoned", "packed", "bcd", "binary"] = "text"
+    """`zoned`: digits, perhaps with a sign (DISPLAY). `packed`: two digits a byte and a
+    sign (COMP-3). `bcd`: two digits a byte. `binary`: a big-endian integer (COMP)."""
     decimals: int = Field(default=0, ge=0, le=18)
+    """Implied decimals of a number: 12345 with 2 is 123.45."""
     digits: int | None = Field(default=None, ge=1, le=38)
+    """How many digits of a number are kept, leading zeros included."""
     padding: str = Field(default="", max_length=1)
+    """A character that fills the field up at the left, and is taken away."""
 
     @model_validator(mode="after")
     def _settings_belong_to_the_type(self) -> Self:
@@ -61,7 +68,7 @@ class FixedField(Place):
         return self.type in ("text", "zoned")
 
 
-class RecordType(Strict):
+class FixedType(Strict):
     """Records that have one of `values` at `start`.
 
     `kind` says what becomes of them: `data` records are rows, with `fields` beside or instead of
@@ -71,11 +78,18 @@ class RecordType(Strict):
     """
 
     start: int = Field(default=1, ge=1, le=MAX_RECORD_BYTES)
+    """Where the values stand, counted from 1."""
     values: tuple[str, ...] = Field(min_length=1)
+    """What records of this type have there, all of one length."""
     kind: Literal["data", "header", "section", "trailer", "skip"] = "data"
+    """`data`: rows. `header`, `skip`: left out. `section`: ends a part of the file. `trailer`: ends
+    the file."""
     fields: dict[str, FixedField] = Field(default_factory=dict)
+    """Of data: its fields, beside or instead of those that all records have."""
     count: Place | None = None
+    """Of a section or trailer: where it states the number of records."""
     counts: tuple[str, ...] = ()
+    """The types that are counted: all data records if it is empty."""
 
     @field_validator("values")
     @classmethod
@@ -125,12 +139,19 @@ class Fixed(RecordSettings):
     """Fixed-width lines, or records of a fixed length that nothing separates."""
 
     type: Literal["fixed"] = "fixed"
+    """Fixed-width lines, or records of a fixed length."""
     encoding: str = "utf-8"
+    """`utf-8`, or any encoding of one byte a character: `latin-1`, `cp037`."""
     record_bytes: int | None = Field(default=None, ge=1, le=MAX_RECORD_BYTES)
+    """The length of a record; without it, each record is a line."""
     line_ends: Literal["required", "optional", "none"] | None = None
+    """With `record_bytes`: whether each record is a line; `optional` is looked up in each file."""
     short_lines: Literal["reject", "pad"] = "reject"
+    """What becomes of a line that ends before its last field; `pad` fills it up with spaces."""
     fields: dict[str, FixedField] = Field(default_factory=dict)  # type: ignore[assignment]
-    types: dict[str, RecordType] = Field(default_factory=dict)
+    """Where the columns are, by their names."""
+    types: dict[str, FixedType] = Field(default_factory=dict)
+    """Record types, tried in their order; without any, all records are data."""
 
     _encoding_is_known = field_validator("encoding")(known_encoding)
 

@@ -23,9 +23,13 @@ class TrailerTotals(Strict):
     """
 
     count_field: int | None = Field(default=None, ge=1)
+    """Which field of the trailer holds the number of records."""
     sum_field: int | None = Field(default=None, ge=1)
+    """Which field of the trailer holds the sum of `sum_column`."""
     sum_column: str | None = Field(default=None, min_length=1)
+    """The column that is added up; never one of PANs."""
     of: tuple[str, ...] = ()
+    """The record types that are counted and added up: all of role detail if it is empty."""
 
     @model_validator(mode="after")
     def _sum_has_its_column(self) -> Self:
@@ -46,9 +50,14 @@ class RecordType(Strict):
     match: Annotated[
         tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_as_list)
     ] = ()
+    """What its lines begin with, or what the field that tells types holds; a text or several."""
     role: Literal["detail", "skip", "section_header", "section_trailer", "trailer"] = "detail"
+    """`detail`: rows. `skip`: known and left out. `section_header`, `section_trailer`: the first
+    and last record of a section. `trailer`: the last record of the file."""
     fields: tuple[str, ...] = ()
+    """The names of its fields, if types differ; else those of the file."""
     totals: TrailerTotals | None = None
+    """What a trailer states about the records of its file or section."""
 
     @model_validator(mode="after")
     def _settings_belong_to_the_role(self) -> Self:
@@ -67,7 +76,9 @@ class Records(Strict):
     """The record types of a file, told apart by how a line begins, or by what `field` holds."""
 
     field: int | None = Field(default=None, ge=1)
+    """Which field says what type a record is; without it, how the line begins does."""
     types: dict[TypeName, RecordType] = Field(min_length=1)
+    """The record types, by a name of your choice."""
 
     @model_validator(mode="after")
     def _types_can_be_told_apart(self) -> Self:

@@ -33,13 +33,16 @@ class JsonLines(_NamedByFile):
     """A JSON object on each line."""
 
     type: Literal["jsonl"]
+    """JSON Lines."""
 
 
 class Json(_NamedByFile):
     """One array of JSON objects: the whole document, or what stands at `path` in it."""
 
     type: Literal["json"]
+    """One JSON document."""
     path: str = ""
+    """Where the array stands in the document, with dots; empty if it is the document."""
 
     @property
     def is_splittable(self) -> bool:
@@ -51,27 +54,34 @@ class Parquet(_NamedByFile):
     """Apache Parquet."""
 
     type: Literal["parquet"]
+    """Apache Parquet."""
 
 
 class Orc(_NamedByFile):
     """Apache ORC."""
 
     type: Literal["orc"]
+    """Apache ORC."""
 
 
 class Avro(_NamedByFile):
     """An Avro object container file."""
 
     type: Literal["avro"]
+    """An Avro object container file."""
 
 
 class Xlsx(Structured):
     """A worksheet: the named one, or the only one with cells; `header_row` counts from 1."""
 
     type: Literal["xlsx"]
+    """A workbook of Excel 2007 or newer."""
     sheet: str = ""
+    """The sheet's name; empty for the only one with cells."""
     header: bool = True
+    """Whether a row names the columns; otherwise `fields` does."""
     header_row: int = Field(default=1, ge=1, le=1000)
+    """Which row of the sheet names the columns, counted from 1; those above it are skipped."""
 
     @property
     def is_splittable(self) -> bool:

@@ -10,16 +10,22 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.core.guard import could_hold_pan
 from pipeline.drafting.encodings import decoded
 from pipeline.drafting.reading import cells_by_reader
 from pipeline.drafting.record_types import RecordLines, record_lines, settings_of
 from pipeline.drafting.sample import Proposal, Sample
+from pipeline.drafting.typed_lines import TypedLines, typed_lines
 from pipeline.readers.auto import is_name, likeliest_delimiter
 
 _QUOTED_FIELD = re.compile(r'(?:^|[,;\t|~^])"', re.MULTILINE)
+_LINE_END = re.compile(r"\r\n|\n|\r")
 _MAX_NAMES = 2000
+_TYPES_NOTE = "record types were told by their first field, and columns that are empty left out"
+MAX_PREAMBLE_ROWS = 20
+MIN_ALIKE = 0.95  # of the records behind a preamble have as many fields
 
 
 def detect_delimited(sample: Sample) -> Proposal | None:
@@ -37,7 +43,14 @@ def detect_delimited(sample: Sample) -> Proposal | None:
         settings["embedded_newlines"] = True
     else:
         rows = [row for row in rows if not _has_line_end(row)]
+    if _has_blanks_behind_quotes(text, settings):
+        settings["trim"] = True
+    if typed := typed_lines(rows, is_whole=sample.is_whole):
+        return _of_types(text, settings | {"header": False}, encoding, typed)
     lines = record_lines(rows, str(settings["delimiter"]), is_whole=sample.is_whole)
+    if not lines.header and (preamble := _preamble_rows(rows)):
+        settings["preamble_lines"] = _physical_lines(text, preamble)
+        lines = RecordLines(rows[preamble:])
     names, settings["header"] = _names(lines.details)
     if not settings["header"]:
         settings["fields"] = list(names)
@@ -48,6 +61,48 @@ def detect_delimited(sample: Sample) -> Proposal | None:
         return None
     records = settings_of(lines, _totals(lines, cells, is_whole=sample.is_whole))
     return Proposal(settings | {"encoding": encoding}, cells, records, _notes(lines, names))
+
+
+def _of_types(
+    text: str, settings: Mapping[str, object], encoding: str, typed: TypedLines
+) -> Proposal | None:
+    """Records of many types, with the columns that are filled."""
+    records = typed.settings()
+    names = list(dict.fromkeys(name for fields in typed.fields.values() for name in fields))
+    reading = {**settings, "encoding": "utf-8"}
+    cells = cells_by_reader(io.BytesIO(text.encode()), reading, records, names)
+    if cells is None:
+        return None
+    columns = {name: pc.fill_null(cells.column(name), "") for name in cells.schema.names}
+    filled = {name: column for name, column in columns.items() if _is_filled(column)}
+    cells = pa.RecordBatch.from_arrays(list(filled.values()), names=list(filled))
+    return Proposal(dict(settings) | {"encoding": encoding}, cells, records, (_TYPES_NOTE,))
+
+
+def _is_filled(column: pa.Array) -> bool:
+    return bool(pc.any(pc.not_equal(pc.utf8_trim_whitespace(column), "")).as_py())
+
+
+def _has_blanks_behind_quotes(text: str, settings: Mapping[str, object]) -> bool:
+    quote, delimiter = re.escape(str(settings["quote"])), re.escape(str(settings["delimiter"]))
+    pattern = rf"{quote} +(?:{delimiter}|\r|$)"
+    return bool(quote) and bool(re.search(pattern, text, re.MULTILINE))
+
+
+def _preamble_rows(rows: Sequence[Sequence[str]]) -> int:
+    """How many rows stand before the one that names the columns, if it evidently does."""
+    width, often = Counter(map(len, rows)).most_common(1)[0]
+    start = next(at for at, row in enumerate(rows) if len(row) == width)
+    is_evident = 0 < start <= MAX_PREAMBLE_ROWS and often >= MIN_ALIKE * (len(rows) - start)
+    if not is_evident or width < 2 or any(map(_has_line_end, rows[: start + 1])):
+        return 0
+    return start if all(map(is_name, rows[start])) and len(rows) > start + 1 else 0
+
+
+def _physical_lines(text: str, rows: int) -> int:
+    """How many lines of the file the first rows take, with the blank ones between them."""
+    filled = [at for at, line in enumerate(_LINE_END.split(text)) if line]
+    return filled[rows]
 
 
 def _quoting(text: str) -> dict[str, object]:
@@ -95,15 +150,16 @@ def _names(rows: Sequence[Sequence[str]]) -> tuple[tuple[str, ...], bool]:
     """The names of the columns, and whether the first record gives them."""
     first = [cell.strip() for cell in rows[0]]
     filled = [cell for cell in first if cell]
+    width = Counter(map(len, rows)).most_common(1)[0][0]
     is_header = (
         len(rows) > 1
+        and (len(first) > 1 or width == 1)
         and bool(filled)
         and all(map(is_name, filled))
         and not any(map(could_hold_pan, filled))
     )
     if is_header:
         return tuple(cell or f"column_{at}" for at, cell in enumerate(first, 1)), True
-    width = Counter(map(len, rows)).most_common(1)[0][0]
     return tuple(f"column_{at}" for at in range(1, width + 1)), False
 
 

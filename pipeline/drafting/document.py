@@ -33,8 +33,17 @@ def _tables(draft: Draft) -> Iterator[str]:
     for note in draft.notes:
         yield f"# {note}"
     yield from table("format", draft.settings)
-    if draft.records:
-        yield from table("records", draft.records)
+    yield from _record_types(draft.records)
+
+
+def _record_types(records: Mapping[str, object]) -> Iterator[str]:
+    """The record types, each a table of its own."""
+    types = records.get("types")
+    plain = {key: value for key, value in records.items() if key != "types"}
+    if plain:
+        yield from table("records", plain)
+    for name, each in types.items() if isinstance(types, Mapping) else ():
+        yield from table(f"records.types.{_key(name)}", each)
 
 
 def _columns(draft: Draft) -> Iterator[str]:

@@ -41,8 +41,9 @@ class Draft:
 def draft_layout(source: BinaryIO, name: str) -> Draft:
     """A layout for a file, from a look at its beginning.
 
-    Raises `PermanentError` `unsupported_format` or `format_not_recognised`, and `no_pan_column`
-    when no column is to be tokenized: a layout is of no use then.
+    Raises `PermanentError` `unsupported_format` or `format_not_recognised`, `reader_not_installed`,
+    what `take_sample` raises, and `no_pan_column` when no column is to be tokenized: a layout is
+    of no use then.
     """
     sample = take_sample(source)
     proposal = _proposal(sample)
@@ -65,9 +66,9 @@ def draft_layout(source: BinaryIO, name: str) -> Draft:
         settings,
         proposal.records,
         columns,
-        proposal.notes,
+        [*_notes(sample), *proposal.notes],
         proposal.cells.num_rows,
-        sample.is_whole,
+        sample.is_whole and sample.members == 1,
     )
     if not draft.pan_columns:
         raise PermanentError(
@@ -75,6 +76,12 @@ def draft_layout(source: BinaryIO, name: str) -> Draft:
             f"no column of {draft.rows:,} rows holds card numbers: write the layout by hand",
         )
     return draft
+
+
+def _notes(sample: Sample) -> list[str]:
+    if sample.members == 1:
+        return []
+    return [f"the first of {sample.members:,} files of the archive: all must be alike"]
 
 
 def _proposal(sample: Sample) -> Proposal:

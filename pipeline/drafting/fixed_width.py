@@ -72,10 +72,16 @@ def _lines(sample: Sample) -> _Records | None:
 
 
 def _are_delimited(lines: Sequence[str]) -> bool:
+    """Whether the lines that begin alike have as many delimiters, and none has none."""
     delimiter = likeliest_delimiter("\n".join(lines))
-    counts = Counter(line.count(delimiter) for line in lines)
-    usual, often = counts.most_common(1)[0]
-    return usual > 0 and often >= MIN_ALIKE * len(lines)
+    counts = [line.count(delimiter) for line in lines]
+    marks = [line.partition(delimiter)[0] for line in lines]
+    if len(set(marks)) > MAX_MARKS:
+        marks = [""] * len(lines)
+    kinds = Counter(zip(marks, counts, strict=True))
+    usual = sum(max(often for (of, _), often in kinds.items() if of == mark) for mark in set(marks))
+    filled = sum(map(bool, counts))
+    return min(filled, usual) >= MIN_ALIKE * len(lines)
 
 
 def _unbroken(sample: Sample) -> _Records | None:

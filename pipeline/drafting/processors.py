@@ -76,7 +76,7 @@ def ipm_settings(head: bytes) -> dict[str, object] | None:
 def _proposal(sample: Sample, settings: Mapping[str, object]) -> Proposal | None:
     """The columns that are filled, of those that every file of the format has."""
     model: Any = FORMATS[str(settings["type"])].model_validate(settings)
-    cells = cells_by_reader(sample.source, settings, {}, list(model.columns))
+    cells = cells_by_reader(sample.from_start(), settings, {}, list(model.columns))
     if cells is None:
         return None
     filled = [

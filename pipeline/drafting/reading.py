@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import BinaryIO
 
 import pyarrow as pa
 
 from pipeline.core.layouts import Layout
 from pipeline.core.sensitive import is_sensitive_name
 from pipeline.errors import PermanentError
+from pipeline.readers.framing import SeekableSource
 from pipeline.readers.registry import read_record_batches
 
 MAX_ROWS = 20_000
 
 
 def cells_by_reader(
-    source: BinaryIO,
+    source: SeekableSource,
     settings: Mapping[str, object],
     records: Mapping[str, object],
     names: Sequence[str],
@@ -25,7 +25,6 @@ def cells_by_reader(
     layout = _provisional(settings, records, names)
     if layout is None:
         return None
-    source.seek(0)
     try:
         for batch in read_record_batches(source, layout):
             if batch.columns.num_rows:

@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
 import pyarrow as pa
 
+from pipeline.readers.streams import LookAhead, seekable_file
+from pipeline.readers.unpacking import refuse_encrypted, unpacked
+
 SAMPLE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The beginning of a file; `source` is all of it, for formats that say at the end what they
-    hold. `is_whole` says that the beginning is everything.
+    """The beginning of a file, unpacked. `is_whole` says that the beginning is everything.
+
+    `stream` is all of it; `members` says how many files there are where it stands in an archive.
     """
 
     head: bytes = field(repr=False)
     is_whole: bool
-    source: BinaryIO = field(repr=False)
+    stream: LookAhead = field(repr=False)
+    members: int = 1
+
+    def from_start(self) -> LookAhead:
+        """The whole file, to be read from its beginning."""
+        self.stream.seek(0)
+        return self.stream
+
+    def as_file(self) -> BinaryIO:
+        """The whole file, for formats that say at the end what they hold.
+
+        Raises `PermanentError` `too_large_for_memory` for what is packed and large.
+        """
+        return seekable_file(self.from_start())
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +63,13 @@ Detector = Callable[[Sample], Proposal | None]
 
 
 def take_sample(source: BinaryIO) -> Sample:
-    """The sample of a file that can be read from any place."""
-    head = source.read(SAMPLE_BYTES + 1)
+    """The sample of a file that can be read from any place; of an archive, of its first file.
+
+    Raises `PermanentError` `encrypted`, and for archives what `unpacked` raises.
+    """
+    size_bytes = source.seek(0, io.SEEK_END)
     source.seek(0)
-    return Sample(head[:SAMPLE_BYTES], len(head) <= SAMPLE_BYTES, source)
+    members = unpacked(LookAhead(source, size_bytes), size_bytes, "xlsx", refuse_encrypted)
+    stream = members[0]()
+    head = stream.peek(SAMPLE_BYTES + 1)
+    return Sample(head[:SAMPLE_BYTES], len(head) <= SAMPLE_BYTES, stream, len(members))

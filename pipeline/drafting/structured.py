@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import json
 import re
@@ -19,6 +18,7 @@ import pyarrow.parquet as pq
 from pipeline.core.guard import could_hold_pan
 from pipeline.drafting.encodings import decoded
 from pipeline.drafting.sample import Proposal, Sample
+from pipeline.readers.foreign import library
 
 MAX_ROWS = 5_000
 MAX_COLUMNS = 2_000
@@ -137,8 +137,7 @@ def detect_parquet(sample: Sample) -> Proposal | None:
     if not sample.head.startswith(_PARQUET):
         return None
     try:
-        sample.source.seek(0)
-        batches = pq.ParquetFile(sample.source).iter_batches(batch_size=MAX_ROWS)
+        batches = pq.ParquetFile(sample.as_file()).iter_batches(batch_size=MAX_ROWS)
         return _typed({"type": "parquet"}, next(batches, None))
     except (pa.ArrowException, OSError):
         return None
@@ -149,8 +148,7 @@ def detect_orc(sample: Sample) -> Proposal | None:
     if not sample.head.startswith(_ORC):
         return None
     try:
-        sample.source.seek(0)
-        return _typed({"type": "orc"}, pyarrow.orc.ORCFile(sample.source).read_stripe(0))
+        return _typed({"type": "orc"}, pyarrow.orc.ORCFile(sample.as_file()).read_stripe(0))
     except (pa.ArrowException, OSError):
         return None
 
@@ -159,10 +157,9 @@ def detect_avro(sample: Sample) -> Proposal | None:
     """An Avro object container file, by its magic number."""
     if not sample.head.startswith(_AVRO):
         return None
-    fastavro: Any = importlib.import_module("fastavro")  # an extra
-    sample.source.seek(0)
+    fastavro = library("fastavro")
     try:
-        records = itertools.islice(fastavro.reader(sample.source), MAX_ROWS)
+        records = itertools.islice(fastavro.reader(sample.from_start()), MAX_ROWS)
         return _of_records({"type": "avro"}, [_plain(each) for each in records])
     except (ValueError, EOFError, TypeError, KeyError, IndexError):  # it is damaged
         return None
@@ -183,10 +180,9 @@ def detect_xlsx(sample: Sample) -> Proposal | None:
     """The first sheet of a workbook, whose first row names the columns."""
     if not sample.head.startswith(_ZIP) or _WORKBOOK not in sample.head:
         return None
-    calamine: Any = importlib.import_module("python_calamine")  # an extra
-    sample.source.seek(0)
+    calamine = library("python_calamine")
     try:
-        workbook = calamine.CalamineWorkbook.from_filelike(sample.source)
+        workbook = calamine.CalamineWorkbook.from_filelike(sample.as_file())
         sheets = {name: workbook.get_sheet_by_name(name) for name in workbook.sheet_names}
         name, sheet = next((each for each in sheets.items() if each[1].height > 1), ("", None))
         rows = sheet.to_python(skip_empty_area=False, nrows=MAX_ROWS) if sheet is not None else []

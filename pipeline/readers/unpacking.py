@@ -28,6 +28,11 @@ Decrypt = Callable[[SeekableSource, int], SeekableSource]
 """From an encrypted message, and how many bytes it may come to, to what it says."""
 
 
+def refuse_encrypted(_message: SeekableSource, _limit_bytes: int) -> SeekableSource:
+    """Where there is no key to decrypt with: raises `PermanentError` `encrypted`."""
+    raise PermanentError("encrypted", "the key is the deployment's: look at what is inside of it")
+
+
 def unpacked_limit(size_bytes: int) -> int:
     """How many bytes an upload of that size may unpack to."""
     return min(max(size_bytes * MAX_EXPANSION_RATIO, MIN_LIMIT_BYTES), MAX_UNPACKED_BYTES)

@@ -21,7 +21,7 @@ from pipeline.readers import registry
 from pipeline.readers.delimited import read_delimited
 from tests.unit.test_chunking import FAILS_LUHN, LAYOUT, PANS, Scene, batches, body, plenty
 
-TRAILER = '[records]\ndetail = "D"\ntrailer = "T"\n[records.trailer_totals]\ncount_field = 2\nsum_field = 3\nsum_column = "amount"\n'
+TRAILER = '[records.types.detail]\nmatch = "D,"\n[records.types.trailer]\nmatch = "T,"\nrole = "trailer"\n[records.types.trailer.totals]\ncount_field = 2\nsum_field = 3\nsum_column = "amount"\n'
 TOTALLED = f'name = "x"\n{TRAILER}[format]\nheader = false\nfields = ["type", "card", "amount"]\n[columns.card]\nrole = "pan"\n[columns.amount]\nrole = "keep"\ntype = "decimal(12,2)"\n'
 
 

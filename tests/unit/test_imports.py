@@ -47,7 +47,7 @@ ALLOWED = {
     "loadtest": PURE | {"samples", "loadtest"},
     "local": {"local", "errors", ""},
     "drafting": PURE | {"drafting"},
-    "inspection": PURE,
+    "inspection": PURE | {"fan_out"},
     "cli": PURE
     | {"aws", "settings", "wiring", "local", "samples", "detokenize", "staging", "loadtest", "cli"}
     | {"drafting", "inspection", "handlers"},

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +55,9 @@ CASES = [
     ("card_present.csv", "card-present"),
     ("acquirer_pipe.txt", "acquirer-pipe"),
     ("every_reject.csv", "every-reject"),
+    ("amex_grrcn.csv", "amex-grrcn"),
+    ("visa_ctf.txt", "visa-ctf"),
+    ("mastercard_ipm.bin", "mastercard-ipm"),
     ("unnamed_columns.csv", None),
 ]
 
@@ -79,12 +84,12 @@ def test_a_dry_run_counts_what_the_run_counts(
     assert seen.rows_in_all == receipt["rows_read"]
 
 
-def test_a_file_that_will_be_refused_says_why_and_how_far_it_was_read(sample_data: Path) -> None:
+def test_a_file_that_will_be_refused_says_why(sample_data: Path) -> None:
     content = (sample_data / "acquirer_pipe_wrong_trailer.txt").read_bytes()
     seen = inspected(content, parse_layout(built_in_layout("acquirer-pipe") or b""))
     assert seen.refused is not None
     assert seen.refused[0] == "trailer_mismatch"
-    assert seen.tally.rows_read == 500
+    assert seen.bytes_read == len(content)
 
 
 def test_a_column_that_is_missing_refuses_the_file() -> None:
@@ -94,8 +99,12 @@ def test_a_column_that_is_missing_refuses_the_file() -> None:
 
 
 def test_what_is_no_text_is_refused_at_once() -> None:
+    seen = inspected(b"%PDF-1.7", parse_layout(LAYOUT))
+    assert seen.refused is not None
+    assert seen.refused[0] == "unsupported_format"
+    assert seen.columns == []
     with pytest.raises(PermanentError, match="unsupported_format"):
-        inspected(b"%PDF-1.7", parse_layout(LAYOUT))
+        inspected(b"%PDF-1.7", None)
 
 
 def test_columns_come_with_roles_masked_examples_and_counts() -> None:
@@ -136,6 +145,23 @@ def test_of_a_large_file_a_part_is_read_and_the_rest_is_estimated() -> None:
     assert seen.rows_in_all == pytest.approx(60_000, rel=0.05)
     assert seen.pans_in_all == 50
     assert seen.forecast.cost_usd > 0
+
+
+@pytest.mark.parametrize(
+    ("pack", "more", "chunks"),
+    [
+        (bytes, b"", 5),
+        (gzip.compress, b"", 1),
+        (lambda content: content.decode().encode("utf-16"), b'[format]\nencoding = "utf-16"\n', 1),
+    ],
+)
+def test_only_what_can_be_parted_is_forecast_in_parts(
+    pack: Callable[[bytes], bytes], more: bytes, chunks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = pack(a_large_file(1000, 50))
+    monkeypatch.setattr("pipeline.fan_out.CHUNK_BYTES", len(content) // 5 + 1)
+    forecast = inspected(content, parse_layout(LAYOUT + more)).forecast
+    assert forecast.chunks == chunks
 
 
 def test_it_says_how_far_it_has_read() -> None:

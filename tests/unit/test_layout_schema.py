@@ -31,6 +31,12 @@ def test_unknown_settings_are_mistakes_for_an_editor_too(name: str) -> None:
     assert definitions()[name]["additionalProperties"] is False
 
 
+@pytest.mark.parametrize("name", definitions())
+def test_every_setting_is_described(name: str) -> None:
+    settings = definitions()[name]["properties"]
+    assert [each for each in settings if not {"description", "$ref"} & set(settings[each])] == []
+
+
 def test_every_format_is_in_the_schema() -> None:
     assert {model.__name__ for model in FORMATS.values()} <= set(layout_schema()["$defs"])
 

@@ -283,9 +283,9 @@ def test_a_column_of_floats_is_refused_whatever_the_layout_states(kind: str) -> 
             Bench(document(kind, card=digits)).run(FLOAT_FILES[kind])
 
 
-def test_digits_belong_to_formats_with_numbers() -> None:
-    with pytest.raises(LayoutError, match=r"columns\.card: digits"):
-        parsed(document("delimited", card="digits = 16"))
+@pytest.mark.parametrize("kind", [*KINDS, "delimited"])
+def test_digits_can_be_stated_for_every_format(kind: str) -> None:
+    assert parsed(document(kind, card="digits = 16")).columns["card"].digits == 16
 
 
 @pytest.mark.parametrize("kind", KINDS[:2])
