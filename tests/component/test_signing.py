@@ -54,9 +54,9 @@ def test_credentials_that_were_renewed_are_used_within_a_second() -> None:
 
 def test_what_is_prepared_hides_the_keys() -> None:
     signer: Any = Signer(
-        TARGET, lambda: ReadOnlyCredentials("A", "hushhush", "tok"), lambda: MOMENT
+        TARGET, lambda: ReadOnlyCredentials("A", "hushhush", "session-hush"), lambda: MOMENT
     )
     signer.headers(b"{}")
     assert "hushhush" not in repr(signer._prepared)
-    assert "tok" not in repr(signer._prepared)
+    assert "session-hush" not in repr(signer._prepared)
     assert repr(signer._prepared.signing_key) not in repr(signer._prepared)
