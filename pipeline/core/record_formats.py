@@ -32,13 +32,7 @@ class Place(Strict):
 
 
 class FixedField(Place):
-    """A field of a fixed-width record and how its characters become text.
-
-    `zoned` has a digit in each byte and perhaps a sign in the last, `packed` (COMP-3) two digits in
-    a byte and the sign in the last half, `bcd` two digits in a byte and no sign, `binary` (COMP) is
-    a signed big-endian integer. `decimals` are implied. `digits` keeps that many digits, leading
-    zeros included. `padding` fills the field up at its left and is taken away.
-    """
+    """A field of a fixed-width record and how its characters become text."""
 
     type: Literal["text", "zoned", "packed", "bcd", "binary"] = "text"
     """`zoned`: digits, perhaps with a sign (DISPLAY). `packed`: two digits a byte and a
@@ -69,13 +63,7 @@ class FixedField(Place):
 
 
 class FixedType(Strict):
-    """Records that have one of `values` at `start`.
-
-    `kind` says what becomes of them: `data` records are rows, with `fields` beside or instead of
-    those that all have. A `trailer` ends the file, a `section` ends a part of it; in both, `count`
-    is where they state how many records of the types `counts` there were (all data records if none
-    are named).
-    """
+    """Records that have one of `values` at `start`."""
 
     start: int = Field(default=1, ge=1, le=MAX_RECORD_BYTES)
     """Where the values stand, counted from 1."""

@@ -17,10 +17,7 @@ def _as_list(unverified: Any) -> Any:
 
 
 class TrailerTotals(Strict):
-    """What a trailer states about the records of its file or section; fields count from 1.
-
-    `of` names the record types that are counted and added up: all detail types if it is empty.
-    """
+    """What a trailer states about the records of its file or section; fields count from 1."""
 
     count_field: int | None = Field(default=None, ge=1)
     """Which field of the trailer holds the number of records."""
@@ -41,11 +38,7 @@ class TrailerTotals(Strict):
 
 
 class RecordType(Strict):
-    """One kind of record.
-
-    `match` is what its lines begin with, or what their discriminator field holds. `fields` are the
-    names of its fields, if they are not those of the file.
-    """
+    """One kind of record."""
 
     match: Annotated[
         tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_as_list)

@@ -46,6 +46,8 @@ def detect_delimited(sample: Sample) -> Proposal | None:
     if _has_blanks_behind_quotes(text, settings):
         settings["trim"] = True
     if typed := typed_lines(rows, is_whole=sample.is_whole):
+        if any(row[0] != row[0].strip() for row in rows):
+            settings["trim"] = True
         return _of_types(text, settings | {"header": False}, encoding, typed)
     lines = record_lines(rows, str(settings["delimiter"]), is_whole=sample.is_whole)
     if not lines.header and (preamble := _preamble_rows(rows)):

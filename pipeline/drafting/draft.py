@@ -19,6 +19,8 @@ from pipeline.readers.containers import BEGINNING_BYTES, refuse_other_formats
 DEFAULT_NAME = "my-layout"
 MAX_NAME_CHARACTERS = 64
 
+_PACKED = re.compile(r"(?:\.(?:gz|bz2|xz|zst|zip))+$")
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:
@@ -96,7 +98,8 @@ def _proposal(sample: Sample) -> Proposal:
 
 def layout_name_from(file_name: str) -> str:
     """A name for the layout of a file, without what numbers it."""
-    words = re.findall(r"[a-z0-9]+", file_name.rsplit(".", 1)[0].lower())
+    stem = _PACKED.sub("", file_name.lower()).rsplit(".", 1)[0]
+    words = re.findall(r"[a-z0-9]+", stem)
     kept = [word for word in words if not word.isdigit()]
     name = "-".join(kept)[:MAX_NAME_CHARACTERS].strip("-")
     is_fit = name and name not in RESERVED_NAMES and not could_hold_pan(name)

@@ -127,6 +127,14 @@ def test_a_trailer_is_told_only_in_a_whole_file_of_many_types() -> None:
     assert records.totals["z"].of == ()
 
 
+def test_what_tells_record_types_may_be_filled_up_with_blanks() -> None:
+    rows = [f"A  ,{pan},x" for pan in PANS] + [f"BB ,{pan}" for pan in PANS]
+    layout = layout_of("\n".join(rows))
+    assert layout.records is not None
+    assert [each.match for each in layout.records.types.values()] == [("A",), ("BB",)]
+    assert layout.format.trim
+
+
 @pytest.mark.parametrize("blank", ["", "\n"])
 def test_lines_before_the_names_of_the_columns_are_a_preamble(blank: str) -> None:
     table = a_table("card,amount,n", "PAN,1.50,N")
@@ -358,6 +366,9 @@ def test_a_large_file_is_judged_by_its_beginning() -> None:
     [
         ("Settlement 2026-11-24.CSV", "settlement"),
         ("acme_unknown.csv", "acme-unknown"),
+        ("acme.csv.gz", "acme"),
+        ("acme.csv.gz.zip", "acme"),
+        ("acme.zip", "acme"),
         ("4111111111111111.csv", DEFAULT_NAME),
         ("a4111111111111111b.csv", DEFAULT_NAME),
         ("folders.csv", DEFAULT_NAME),
