@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.core.grants import parse_grants
 from pipeline.core.layout_check import check_rules
 from pipeline.core.layout_schema import layout_schema
 from pipeline.core.layouts import Layout, parse_layout
@@ -34,6 +35,8 @@ def test_each_example_is_a_layout_or_a_part_of_one(example: str) -> None:
     document = tomllib.loads(example)
     if all(name.startswith("incoming/") for name in document):
         assert check_rules(example.encode()) == []
+    elif "grants" in document:
+        assert parse_grants(example.encode())
     elif "name" in document:
         assert parse_layout(example.encode(), document["name"])
     else:
