@@ -38,6 +38,7 @@ canaries: $(STAMP)
 # Speed and memory beside what one would write otherwise: a quarter of an hour on a quiet machine.
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(if $(ROWS),--rows $(ROWS)) $(if $(RUNS),--runs $(RUNS))
+	$(BIN)/python -m benchmarks.readme
 
 ARCHITECTURE ?= arm64
 package: $(STAMP)
