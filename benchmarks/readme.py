@@ -32,9 +32,7 @@ def rendered(document: Mapping[str, Any]) -> str:
         )
     lines += ["", "| a whole file, one worker | rows/s | peak MB |", "|---|---:|---:|"]
     for name, each in document["memory"].items():
-        lines.append(
-            f"| {name} | {each['rows_per_second']:,.0f} | {each['peak_rss_mb']:,.0f} |"
-        )
+        lines.append(f"| {name} | {each['rows_per_second']:,.0f} | {each['peak_rss_mb']:,.0f} |")
     lines += ["", "| answers take 10 ms | new cards/s |", "|---|---:|"]
     for name, each in document["side_by_side"].items():
         lines.append(f"| {name} | {each['pans_per_second']:,.0f} |")

@@ -14,7 +14,8 @@ from pipeline.core.envelope import mint_tokens, seal
 from pipeline.detokenize import detokenize
 from pipeline.errors import PermanentError
 from pipeline.model import DataKey, SealedPan, WrappedDataKey
-from pipeline.testing import MemoryWorld
+from pipeline.testing import InTurn, MemoryWorld
+from tests.vaults import PlainVault
 
 PANS = [b"4111111111111111", b"5555555555554444", b"378282246310005", b"6011000990139424"]
 
@@ -53,7 +54,7 @@ def desk() -> Desk:
         pans = PANS[number - 1 :: 2]
         minted = mint_tokens(len(pans), os.urandom)
         ciphertexts = seal(pans, minted, "default", data_key, os.urandom)
-        world.vault.insert_if_absent(
+        PlainVault(world.vault, InTurn()).insert_if_absent(
             [
                 SealedPan(token, ciphertext, name, "now", {"scope": "default"})
                 for token, ciphertext in zip(minted, ciphertexts, strict=True)

@@ -92,7 +92,7 @@ def session(local_stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> Counted
 OBJECT_CALLS = {
     "CopyObject": 1,
     "DeleteObject": 1,
-    "GetObject": 3,  # the layout, the file, the receipt that is not there yet
+    "GetObject": 4,  # rules for folders, the layout, the file, the receipt not there yet
     "HeadObject": 1,
     "PutObject": 2,  # the part and the receipt
     "PutObjectTagging": 1,
@@ -156,7 +156,7 @@ def test_a_receipt_counts_the_calls_of_its_own_job_only(site: Site) -> None:
     assert calls[1] == {
         "dynamodb": {"BatchExecuteStatement": 3, "BatchGetItem": 1, "UpdateItem": 2},
         "kms": {"GenerateDataKey": 1},
-        "s3": {"GetObject": 2, "HeadObject": 1, "PutObject": 1},
+        "s3": {"GetObject": 3, "HeadObject": 1, "PutObject": 1},
     }
 
 

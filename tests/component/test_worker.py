@@ -56,24 +56,19 @@ class Context:
         return self.milliseconds
 
 
-class Postponed:
-    """The work queue as the worker sees it: it can hide messages and add some."""
-
-    def __init__(self) -> None:
-        self.seconds: list[int] = []
-        self.sent: list[str] = []
-
-    def send(self, message: Any) -> None:
-        self.sent.append(json.dumps(message))
-
-    def postpone(self, receipt_handle: str, seconds: int) -> None:
-        self.seconds.append(seconds)
-
-
 @dataclass
 class Stage:
     world: MemoryWorld
-    postponed: Postponed
+
+    @property
+    def seconds_postponed(self) -> list[int]:
+        return [seconds for _, seconds in self.world.work_queue.postponed]
+
+    def sent(self) -> list[str]:
+        """The messages that the worker sent, taken off the queue."""
+        messages = [json.dumps(each) for each in self.world.work_queue.messages]
+        self.world.work_queue.messages.clear()
+        return messages
 
     def upload(self, body: str = f"card\n{PAN}\n", folder: str = "x") -> Upload:
         return self.world.quarantine.put(f"incoming/{folder}/a.csv", body.encode())
@@ -93,13 +88,13 @@ class Stage:
 
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
-    world, postponed = MemoryWorld(os.urandom, MemoryLayouts(LAYOUT)), Postponed()
+    world = MemoryWorld(os.urandom, MemoryLayouts(LAYOUT))
     ports = world.ports()
     key = FingerprintKey(ports.key_service, ports.data_key_records, ports.clock)
     worker = Worker(ports, key.fingerprinter, memory_gb=1.7)
-    consumer = WorkQueueConsumer(SETTINGS, worker, postponed)  # type: ignore[arg-type]
+    consumer = WorkQueueConsumer(SETTINGS, worker)
     monkeypatch.setattr(work_queue, "consumer", lambda: consumer)
-    return Stage(world, postponed)
+    return Stage(world)
 
 
 @pytest.fixture
@@ -207,19 +202,37 @@ def test_only_the_message_in_trouble_is_delivered_again(stage: Stage) -> None:
     assert answer == {"batchItemFailures": [{"itemIdentifier": "message-1"}]}
     assert stage.reasons == ["malformed_message"]
     assert stage.statuses == ["committed"]
-    assert len(stage.postponed.seconds) == 1
+    assert len(stage.seconds_postponed) == 1
 
 
 def _throttle(*_: object) -> Any:
     raise TransientError("throttled", "dynamodb:PartiQLInsert")
 
 
-def test_the_last_delivery_ends_in_a_dead_letter_with_the_reason(stage: Stage) -> None:
+def _deny(*_: object) -> Any:
+    raise TransientError("access_denied", "dynamodb:PartiQLInsert")
+
+
+def test_a_table_that_throttles_for_long_is_waited_for_for_longer(stage: Stage) -> None:
     stage.world.vault.insert_if_absent = _throttle  # type: ignore[method-assign]
+    assert stage.deliver(s3_event(stage.upload()), receive_count=5) == NOTHING_FAILED
+    (message,) = stage.sent()
+    assert json.loads(message)["attempts"] == 5
+    assert (stage.reasons, stage.statuses) == ([], [])
+    for _ in range(work_queue.MAX_THROTTLED_ATTEMPTS):
+        stage.deliver(message, receive_count=5)
+        (message,) = stage.sent() or [""]
+        if not message:
+            break
+    assert stage.reasons == ["throttled"]
+
+
+def test_the_last_delivery_ends_in_a_dead_letter_with_the_reason(stage: Stage) -> None:
+    stage.world.vault.insert_if_absent = _deny  # type: ignore[method-assign]
     event = s3_event(stage.upload())
     assert stage.deliver(event)["batchItemFailures"]
     assert stage.deliver(event, receive_count=5) == NOTHING_FAILED
-    assert stage.reasons == ["throttled"]
+    assert stage.reasons == ["access_denied"]
     assert stage.world.dead_letters.letters[0]["attempts"] == 5
     assert stage.statuses == ["failed"]
 
@@ -233,7 +246,7 @@ def test_a_file_that_needs_longer_is_handed_on_until_it_is_done(
     messages = [s3_event(stage.upload("\n".join(["card", *pans, ""])))]
     while messages:
         assert stage.deliver(*messages, context=Context(milliseconds=1000)) == NOTHING_FAILED
-        messages, stage.postponed.sent = stage.postponed.sent, []
+        messages = stage.sent()
     (receipt,) = stage.world.tokenized.receipts.values()
     assert (receipt["status"], receipt["rows_written"]) == ("committed", 20)
     assert len(receipt["outputs"]) > 5
@@ -244,8 +257,8 @@ def test_messages_wait_longer_each_time_and_never_too_long(stage: Stage) -> None
     event = s3_event(stage.upload())
     for count in range(1, 5):
         stage.deliver(event, receive_count=count)
-    assert len(stage.postponed.seconds) == 4
-    assert all(1 <= seconds <= 2 * 2**4 for seconds in stage.postponed.seconds)
+    assert len(stage.seconds_postponed) == 4
+    assert all(1 <= seconds <= 2 * 2**4 for seconds in stage.seconds_postponed)
 
 
 class SpillingError(Exception):
@@ -289,7 +302,7 @@ def test_a_message_whose_dead_letter_cannot_be_sent_is_delivered_again(
     failed = [each["itemIdentifier"] for each in answer["batchItemFailures"]]
     assert failed == ["message-0", "message-1"]
     assert "committed" in stage.statuses
-    assert len(stage.postponed.seconds) == 2
+    assert len(stage.seconds_postponed) == 2
     assert PAN not in printed.getvalue()
 
 
