@@ -21,13 +21,14 @@ def rendered(document: Mapping[str, Any]) -> str:
     options, machine = document["options"], document["machine"]
     slowest = min(each["pans_per_second"] for each in document["whole"].values())
     lines = [
-        "| one worker on one core | cards/s | rows/s | KMS calls/M rows | $/M rows | peak MB | times |",
+        "| one worker on one core | cards/s | rows/s | KMS/M rows | $/M rows | peak MB | times |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for name, each in document["whole"].items():
         lines.append(
             f"| {name} | {each['pans_per_second']:,.0f} | {each['rows_per_second']:,.0f} "
-            f"| {each['kms_calls_per_million_rows']:,.0f} | {each['dollars_per_million_rows']:,.2f} "
+            f"| {each['kms_calls_per_million_rows']:,.0f} "
+            f"| {each['dollars_per_million_rows']:,.2f} "
             f"| {each['peak_rss_mb']:,.0f} | {each['pans_per_second'] / slowest:,.1f} |"
         )
     lines += ["", "| a whole file, one worker | rows/s | peak MB |", "|---|---:|---:|"]

@@ -306,14 +306,14 @@ def test_a_message_whose_dead_letter_cannot_be_sent_is_delivered_again(
     assert PAN not in printed.getvalue()
 
 
-@pytest.mark.parametrize("fail", [_throttled, _spill])
+@pytest.mark.parametrize("fail", [_deny, _spill])
 def test_a_last_delivery_ends_in_its_dead_letter_even_when_the_ledger_is_what_fails(
     stage: Stage, printed: io.StringIO, fail: Any
 ) -> None:
     stage.world.ledger.start = fail  # type: ignore[method-assign]
     stage.world.ledger.fail = fail  # type: ignore[method-assign]
     assert stage.deliver(s3_event(stage.upload()), receive_count=5) == NOTHING_FAILED
-    assert stage.reasons == ["throttled" if fail is _throttled else "unexpected"]
+    assert stage.reasons == ["access_denied" if fail is _deny else "unexpected"]
     assert PAN not in printed.getvalue() + json.dumps(stage.world.dead_letters.letters)
 
 
@@ -321,11 +321,11 @@ def test_a_job_that_was_decided_before_its_last_delivery_failed_is_carried_out(
     stage: Stage,
 ) -> None:
     event, publish = s3_event(stage.upload()), stage.world.tokenized.publish
-    stage.world.tokenized.publish = _throttled  # type: ignore[method-assign]
+    stage.world.tokenized.publish = _deny  # type: ignore[method-assign]
     for count in range(1, 5):
         assert stage.deliver(event, receive_count=count)["batchItemFailures"]
     assert stage.deliver(event, receive_count=5) == NOTHING_FAILED
-    assert (stage.reasons, stage.statuses) == (["throttled"], [])
+    assert (stage.reasons, stage.statuses) == (["access_denied"], [])
     stage.world.tokenized.publish = publish  # type: ignore[method-assign]
     stage.deliver(json.dumps(stage.world.dead_letters.letters[0]["message"]))
     assert stage.statuses == ["committed"]
