@@ -110,6 +110,8 @@ class Mint:
             "scope": self._layout.scope,
             "job_id": self._job_id,
         }
+        if self._layout.options.token_mode == "one_time":
+            metadata["token_mode"] = "one_time"  # no fingerprint leads to it, and none is missing
         return metadata | {"customer_id": customer_id} if customer_id else metadata
 
 

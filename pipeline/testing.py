@@ -18,6 +18,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from pipeline.core.envelope import DATA_KEY_BYTES, NONCE_BYTES, Entropy
+from pipeline.core.keyring import KeyRing
 from pipeline.core.layouts import Layout, parse_layout
 from pipeline.core.messages import upload_message
 from pipeline.errors import PermanentError, TransientError
@@ -33,6 +34,7 @@ from pipeline.model import (
     WrappedDataKey,
 )
 from pipeline.ports import Ports
+from pipeline.succession import SuccessiveFingerprints
 
 A_MOMENT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -68,10 +70,11 @@ class MemoryFingerprints:
 
 
 class MemoryDataKeys:
-    """Wrapped data keys by id, in `records`."""
+    """Wrapped data keys by id, in `records`; the key ring in `ring`."""
 
     def __init__(self) -> None:
         self.records: dict[str, WrappedDataKey] = {}
+        self.ring = KeyRing()
 
     def insert_if_absent(self, record: WrappedDataKey) -> None:
         """One of the same id stays as it is."""
@@ -82,6 +85,10 @@ class MemoryDataKeys:
         if data_key_id not in self.records:
             raise PermanentError("data_key_missing", data_key_id)
         return self.records[data_key_id]
+
+    def key_ring(self) -> KeyRing:
+        """Which versions of the fingerprint key are in use."""
+        return self.ring
 
 
 class MemoryKeys:
@@ -383,7 +390,7 @@ class MemoryWorld:
             quarantine=self.quarantine,
             tokenized=self.tokenized,
             vault=self.vault,
-            fingerprints=self.fingerprints,
+            fingerprints=SuccessiveFingerprints(self.fingerprints),
             data_key_records=self.data_keys,
             key_service=self.keys,
             ledger=self.ledger,

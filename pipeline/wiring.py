@@ -19,6 +19,7 @@ from pipeline.aws.s3_objects import S3Quarantine, S3Tokenized
 from pipeline.aws.sqs_queue import SQSDeadLetters
 from pipeline.ports import Ports
 from pipeline.settings import Settings
+from pipeline.succession import SuccessiveFingerprints
 
 CLIENT_CONFIG = Config(
     connect_timeout=3,
@@ -62,7 +63,9 @@ def ports_of(settings: Settings, session: CountedSession | None = None) -> Ports
         quarantine=S3Quarantine(s3, settings.quarantine_bucket),
         tokenized=S3Tokenized(s3, settings.tokenized_bucket, settings.quarantine_bucket),
         vault=DynamoDBVault(dynamodb, settings.vault_table),
-        fingerprints=DynamoDBFingerprints(dynamodb, settings.fingerprints_table),
+        fingerprints=SuccessiveFingerprints(
+            DynamoDBFingerprints(dynamodb, settings.fingerprints_table)
+        ),
         data_key_records=DynamoDBDataKeys(dynamodb, settings.data_keys_table),
         key_service=KMSKeys(session.client("kms"), settings.vault_key_arn),
         ledger=DynamoDBLedger(dynamodb, settings.jobs_table),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pipeline.aws.faults import pauses, translated
 from pipeline.aws.partiql import insert_all
+from pipeline.core.keyring import KeyRing, ring_from_json
 from pipeline.errors import PermanentError, TransientError
 from pipeline.model import Claim, Purpose, SealedPan, WrappedDataKey
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 KEYS_PER_CALL = 100  # DynamoDB's limit for BatchGetItem
+KEY_RING_ID = "fingerprint-ring"  # in the table of data keys, where the worker may read it
 
 
 class DynamoDBVault:
@@ -122,25 +125,38 @@ class DynamoDBDataKeys:
 
     def get(self, data_key_id: str) -> WrappedDataKey:
         """The record; raises `PermanentError` `data_key_missing`."""
+        item = self._get(data_key_id)
+        if item is None:
+            raise PermanentError("data_key_missing", f"no data key {data_key_id}")
+        return wrapped_data_key(item)
+
+    def key_ring(self) -> KeyRing:
+        """The key ring; a deployment that never changed it has the first version alone."""
+        item = self._get(KEY_RING_ID)
+        return KeyRing() if item is None else ring_from_json(json.loads(item["document"]["S"]))
+
+    def _get(self, data_key_id: str) -> Any:
         with translated("dynamodb:GetItem"):
             response = self._client.get_item(
                 TableName=self._table,
                 Key={"data_key_id": {"S": data_key_id}},
                 ConsistentRead=True,
             )
-        item: Any = response.get("Item")
-        if item is None:
-            raise PermanentError("data_key_missing", f"no data key {data_key_id}")
-        return WrappedDataKey(
-            data_key_id=data_key_id,
-            wrapped_key=bytes(item["wrapped_key"]["B"]),
-            key_arn=item["key_arn"]["S"],
-            purpose=_purpose(item["purpose"]["S"]),
-            encryption_context={
-                name: value["S"] for name, value in item["encryption_context"]["M"].items()
-            },
-            created_at=item["created_at"]["S"],
-        )
+        return response.get("Item")
+
+
+def wrapped_data_key(item: Any) -> WrappedDataKey:
+    """The record that an item (DynamoDB JSON) of the table holds."""
+    return WrappedDataKey(
+        data_key_id=item["data_key_id"]["S"],
+        wrapped_key=bytes(item["wrapped_key"]["B"]),
+        key_arn=item["key_arn"]["S"],
+        purpose=_purpose(item["purpose"]["S"]),
+        encryption_context={
+            name: value["S"] for name, value in item["encryption_context"]["M"].items()
+        },
+        created_at=item["created_at"]["S"],
+    )
 
 
 def _purpose(text: str) -> Purpose:

@@ -20,6 +20,7 @@ ALLOWED = {
     "readers": PURE,
     "ports": PURE,
     "keys": PURE | {"ports"},
+    "succession": PURE | {"ports"},
     "staging": PURE | {"ports"},
     "minting": PURE | {"ports", "keys"},
     "tokenize": PURE | {"ports", "keys", "minting", "staging"},
@@ -27,9 +28,9 @@ ALLOWED = {
     "detokenize": PURE | {"ports"},
     "job": PURE | {"ports", "keys", "tokenize", "chunking"},
     "aws": PURE | {"ports", "layouts_builtin"},
-    "testing": PURE | {"ports", "keys"},
+    "testing": PURE | {"ports", "keys", "succession"},
     "settings": VALUES,
-    "wiring": PURE | {"ports", "settings", "aws"},
+    "wiring": PURE | {"ports", "settings", "aws", "succession"},
     "log_filter": PURE,
     "handlers": PURE | {"ports", "settings", "aws", "wiring", "keys", "job", "log_filter"},
     "layouts_builtin": set(),
@@ -87,7 +88,7 @@ def test_every_part_of_the_package_has_its_rule() -> None:
 
 def test_the_lambda_imports_nothing_that_only_people_need() -> None:
     served = ("core", "readers", "aws", "handlers", "wiring", "job", "tokenize", "keys", "staging")
-    served += ("log_filter",)
+    served += ("log_filter", "succession")
     people = {"typer", "rich", "duckdb", "ministack", "yaml", "pytest", "moto"}
     for file in FILES:
         if file.relative_to(PIPELINE).parts[0].removesuffix(".py") in served:
