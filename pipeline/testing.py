@@ -10,7 +10,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
@@ -123,6 +123,12 @@ class MemoryKeys:
         except InvalidTag:
             raise PermanentError("data_key_broken", record.data_key_id) from None
         return DataKey(record.data_key_id, plaintext)
+
+    def rewrap(self, record: WrappedDataKey, key_arn: str) -> WrappedDataKey:
+        """Raises `PermanentError` `data_key_broken`."""
+        plaintext = self.unwrap(record).plaintext
+        wrapped_key = self._wrapped(plaintext, record.encryption_context)
+        return replace(record, wrapped_key=wrapped_key, key_arn=key_arn)
 
     def _wrapped(self, plaintext: bytes, context: Mapping[str, str]) -> bytes:
         nonce = self._entropy(NONCE_BYTES)

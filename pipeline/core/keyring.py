@@ -72,6 +72,10 @@ class KeyRing:
         """Whether no worker acts on what was before."""
         return self.changed_at is None or now - _time(self.changed_at) > GRACE
 
+    def is_shredded(self, scope: str) -> bool:
+        """Whether the keys of the scope are destroyed, or about to be."""
+        return scope in self.scopes and self.scopes[scope].state == "shredded"
+
     def as_json(self) -> dict[str, Any]:
         """A JSON document that `ring_from_json` understands."""
         return {
@@ -133,7 +137,7 @@ def finish_succession(ring: KeyRing, now: datetime) -> KeyRing:
     if len(ring.versions) == 1:
         raise PermanentError("no_succession", "only one version is in use")
     if ring.reindexed_from is None:
-        raise PermanentError("not_reindexed", "run `pantok keys reindex` first")
+        raise PermanentError("not_reindexed", "run `pantok keys fingerprint reindex` first")
     return _next(replace(ring, versions=(ring.current,), changed_at=iso_time(now)))
 
 
@@ -169,7 +173,10 @@ def may_shred(ring: KeyRing, scope: str, now: datetime) -> None:
 
 
 def scope_shredded(ring: KeyRing, scope: str, now: datetime) -> KeyRing:
-    """Notes that the keys of the scope are destroyed; it stays closed for ever."""
+    """Notes that the keys of the scope go now; it stays closed for ever.
+
+    This is noted before the first key goes, so that nobody opens the scope again meanwhile.
+    """
     may_shred(ring, scope, now)
     shredded = replace(ring.scopes[scope], state="shredded")
     return _next(replace(ring, scopes={**ring.scopes, scope: shredded}))

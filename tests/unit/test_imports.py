@@ -25,10 +25,12 @@ ALLOWED = {
     "minting": PURE | {"ports", "keys"},
     "tokenize": PURE | {"ports", "keys", "minting", "staging"},
     "chunking": PURE | {"ports", "keys", "tokenize"},
+    "vault_care": PURE | {"ports", "keys"},
     "detokenize": PURE | {"ports"},
     "job": PURE | {"ports", "keys", "tokenize", "chunking"},
-    "aws": PURE | {"ports", "layouts_builtin"},
+    "aws": PURE | {"ports", "layouts_builtin", "vault_care"},
     "testing": PURE | {"ports", "keys", "succession"},
+    "testing_care": PURE | {"ports", "testing", "vault_care"},
     "settings": VALUES,
     "wiring": PURE | {"ports", "settings", "aws", "succession"},
     "log_filter": PURE,
@@ -36,7 +38,9 @@ ALLOWED = {
     "layouts_builtin": set(),
     "samples": {"samples", "errors", ""},
     "local": {"local", "errors", ""},
-    "cli": PURE | {"aws", "settings", "wiring", "local", "samples", "detokenize", "staging", "cli"},
+    "cli": PURE
+    | {"aws", "settings", "wiring", "local", "samples", "detokenize", "staging", "cli"}
+    | {"vault_care"},
 }
 # Outside of what is pure and what is only told: the world.
 IMPURE_MODULES = {"boto3", "botocore", "smart_open", "logging", "os", "random", "secrets", "time"}
