@@ -9,7 +9,20 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from pipeline import __version__
-from pipeline.cli import demo, dlq, generate, jobs, layouts, local, query, rejects, scan, uploads
+from pipeline.cli import (
+    demo,
+    dlq,
+    generate,
+    jobs,
+    keys,
+    layouts,
+    local,
+    query,
+    rejects,
+    scan,
+    uploads,
+    vault,
+)
 from pipeline.cli.output import examples, say
 from pipeline.errors import LayoutError, PantokError
 from pipeline.local import LocalStackError
@@ -49,6 +62,8 @@ app.command(epilog=examples("pantok demo", "pantok demo --keep"))(demo.demo)
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(rejects.app, name="rejects")
 app.add_typer(layouts.app, name="layouts")
+app.add_typer(keys.app, name="keys")
+app.add_typer(vault.app, name="vault")
 app.add_typer(local.app, name="local")
 
 
