@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
 
 FINGERPRINT_KEY_BYTES = 32  # the output of HMAC-SHA-256, RFC 2104 section 3
+_UNKNOWN_TO_THE_LOCAL_ENGINE = "InvalidAction"  # its keys do not rotate
 _REFUSED = "ConditionalCheckFailedException"
 _WRONG_CIPHERTEXT = frozenset({"InvalidCiphertextException", "IncorrectKeyException"})
 
@@ -180,10 +181,12 @@ class KMSRenewal:
 
     def rotated_at(self, key_arn: str) -> datetime | None:
         """When the key was rotated last, on demand or by its schedule."""
-        newest: datetime | None = None
         with translated("kms:ListKeyRotations"):
-            for page in self._client.get_paginator("list_key_rotations").paginate(KeyId=key_arn):
-                for rotation in page["Rotations"]:
-                    at = rotation["RotationDate"]
-                    newest = at if newest is None else max(newest, at)
-        return newest
+            try:
+                pages = self._client.get_paginator("list_key_rotations").paginate(KeyId=key_arn)
+                dates = [each["RotationDate"] for page in pages for each in page["Rotations"]]
+            except ClientError as error:
+                if error_code(error) == _UNKNOWN_TO_THE_LOCAL_ENGINE:
+                    return None
+                raise
+        return max(dates, default=None)
