@@ -462,3 +462,47 @@ def test_fingerprints_of_a_retired_key_are_removed_and_its_wrapped_key_too(house
     assert {each[0] for each in house.world.fingerprints.tokens} == {2}
     assert house.tokenize(CARDS[:20]) == tokens
     assert "fingerprint-1" not in house.world.data_keys.records
+
+
+# Restored copies
+
+
+def test_fingerprints_of_an_earlier_moment_than_the_vault_leave_orphans_at_worst(
+    house: House,
+) -> None:
+    tokens = house.tokenize(CARDS[:10])
+    copy = dict(house.world.fingerprints.tokens)
+    house.tokenize(CARDS[10:15])
+    house.world.fingerprints.tokens.clear()
+    house.world.fingerprints.tokens.update(copy)
+    house.now += 2 * DAY
+    report = house.audit()
+    assert (report.is_sound, report.orphans, report.dangling) == (True, 5, 0)
+    assert house.tokenize(CARDS[:10]) == tokens
+
+
+def test_fingerprints_of_a_later_moment_than_the_vault_are_told_to_dangle(house: House) -> None:
+    house.tokenize(CARDS[:10])
+    copy = dict(house.world.vault.rows)
+    house.tokenize(CARDS[10:15])
+    house.world.vault.rows.clear()
+    house.world.vault.rows.update(copy)
+    house.now += 2 * DAY
+    report = house.audit()
+    assert (report.is_sound, report.orphans, report.dangling) == (False, 0, 5)
+    assert house.audit(removes_dangling=True).removed_fingerprints == 5
+    again = house.tokenize(CARDS[10:15])
+    assert house.opened(again) == CARDS[10:15]
+
+
+def test_data_keys_of_an_earlier_moment_than_the_vault_leave_rows_that_do_not_open(
+    house: House,
+) -> None:
+    house.tokenize(CARDS[:10])
+    copy = dict(house.world.data_keys.records)
+    house.tokenize(CARDS[10:15])
+    house.world.data_keys.records.clear()
+    house.world.data_keys.records.update(copy)
+    house.now += 2 * DAY
+    report = house.audit(samples=0)
+    assert (report.is_sound, report.without_data_key) == (False, 5)

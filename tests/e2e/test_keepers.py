@@ -6,14 +6,21 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipeline.cli import keepers
+from pipeline.core.keyring import GRACE
 from pipeline.errors import PermanentError
+from pipeline.keys import unwrapped_fingerprinter
 from pipeline.local import LocalStack
 from pipeline.samples.cards import synthetic_pans
+from pipeline.vault_care.passes import Progress
+from pipeline.vault_care.reindex import Reindexing
 from tests.e2e.operator import Operator
 
 pytestmark = pytest.mark.e2e
@@ -100,13 +107,25 @@ def test_wrong_usage_is_told_without_what_was_typed(
     _pantok(operator, tmp_path, *arguments, code=2)
 
 
-def test_the_keys_are_listed_and_a_fingerprint_key_is_not_hurried(
-    operator: Operator, tmp_path: Path
+@pytest.fixture
+def own_ring(operator: Operator) -> Iterator[None]:
+    """The stack is shared: what is done to its key ring is undone."""
+    yield
+    for data_key_id in ("fingerprint-ring", "fingerprint-2"):
+        operator.stack.client("dynamodb").delete_item(
+            TableName=operator.stack.outputs["DataKeysTable"],
+            Key={"data_key_id": {"S": data_key_id}},
+        )
+
+
+def test_a_fingerprint_key_succeeds_another_and_is_not_hurried(
+    operator: Operator, tmp_path: Path, own_ring: None
 ) -> None:
+    tokens = _tokens(operator, tmp_path, "kept")
     listed = _pantok(operator, tmp_path, "keys", "list", "--json")
-    assert {key["purpose"] for key in listed["keys"]} >= {"fingerprint"}
+    assert {key["purpose"] for key in listed["keys"]} == {"fingerprint", "vault"}
     planned = _pantok(operator, tmp_path, "keys", "rewrap", "--dry-run", "--json")
-    assert (planned["dry_run"], planned["rewrapped"]) == (True, 0)
+    assert (planned["dry_run"], planned["to_do"]) == (True, 0)
     finish = ("keys", "fingerprint", "finish")
     assert "no_succession" in _pantok(operator, tmp_path, *finish, code=1)
     begun = _pantok(operator, tmp_path, "keys", "fingerprint", "begin", "--yes", "--json")
@@ -114,3 +133,46 @@ def test_the_keys_are_listed_and_a_fingerprint_key_is_not_hurried(
     reindex = ("keys", "fingerprint", "reindex")
     assert "too_early" in _pantok(operator, tmp_path, *reindex, code=1)
     assert "not_reindexed" in _pantok(operator, tmp_path, *finish, code=1)
+
+    target, later = operator.target, datetime.now(UTC) + GRACE + timedelta(minutes=1)
+    store, service = keepers.key_store(target), keepers.key_service(target)
+    fingerprints = keepers.fingerprints(target)
+    counts = Reindexing(
+        keepers.vault(target), fingerprints, store, service, lambda: later, Progress()
+    ).run()
+    assert counts.claimed >= len(CARDS)
+    assert (counts.unreadable, counts.differing) == (0, 0)
+    assert _pantok(operator, tmp_path, *finish, "--json")["versions"] == [2]
+    known = unwrapped_fingerprinter(service, store).fingerprints(
+        [pan.encode() for pan in CARDS], "kept"
+    )
+    assert {each[0] for each in known} == {2}
+    held = fingerprints.held(known)
+    assert [held[each] for each in known] == tokens
+
+
+def test_tables_that_were_lost_are_restored_and_every_token_is_as_it_was(
+    operator: Operator, tmp_path: Path
+) -> None:
+    """The rehearsal of docs/runbook-restore.md, its copies made by scans."""
+    tokens = _tokens(operator, tmp_path, "kept")
+    dynamodb, outputs = operator.stack.client("dynamodb"), operator.stack.outputs
+    keys = {
+        "DataKeysTable": "data_key_id",
+        "VaultTable": "token",
+        "FingerprintsTable": "fingerprint",
+    }
+    copies = {table: operator.items(table) for table in keys}
+    for table, name in keys.items():
+        for item in copies[table]:
+            dynamodb.delete_item(TableName=outputs[table], Key={name: item[name]})
+    with pytest.raises(PermanentError, match="unknown_token"):
+        operator.open(tokens)
+    for table in ("DataKeysTable", "VaultTable"):
+        for item in copies[table]:
+            dynamodb.put_item(TableName=outputs[table], Item=item)
+    assert operator.open(tokens) == CARDS
+    for item in copies["FingerprintsTable"]:
+        dynamodb.put_item(TableName=outputs["FingerprintsTable"], Item=item)
+    assert _pantok(operator, tmp_path, "vault", "audit", "--json")["is_sound"]
+    assert _tokens(operator, tmp_path, "kept") == tokens
