@@ -77,18 +77,16 @@ class DynamoDBKeyStore(DynamoDBDataKeys):
         A repetition of our own write, its reply lost, finds its own document there.
         """
         document = json.dumps(ring.as_json(), sort_keys=True)
-        is_done = self._update(
-            KEY_RING_ID,
-            "SET #document = :document, generation = :generation",
-            "generation = :before OR (attribute_not_exists(generation) AND :before = :none)",
-            {
-                ":document": {"S": document},
-                ":generation": {"N": str(ring.generation)},
-                ":before": {"N": str(ring.generation - 1)},
-                ":none": {"N": "0"},
-            },
-            {"#document": "document"},
-        )
+        values: dict[str, Any] = {
+            ":document": {"S": document},
+            ":generation": {"N": str(ring.generation)},
+        }
+        condition = "attribute_not_exists(generation)"
+        if ring.generation > 1:
+            condition = "generation = :before"
+            values[":before"] = {"N": str(ring.generation - 1)}
+        update = "SET #document = :document, generation = :generation"
+        is_done = self._update(KEY_RING_ID, update, condition, values, {"#document": "document"})
         if not is_done and self.key_ring() != ring:
             raise TransientError("key_ring_changed", "somebody else changed it meanwhile")
 
