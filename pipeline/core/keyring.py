@@ -72,6 +72,10 @@ class KeyRing:
         """Whether no worker acts on what was before."""
         return self.changed_at is None or now - _time(self.changed_at) > GRACE
 
+    def is_retired(self, version: int) -> bool:
+        """Whether the version is in use no more."""
+        return version < self.versions[0]
+
     def is_shredded(self, scope: str) -> bool:
         """Whether the keys of the scope are destroyed, or about to be."""
         return scope in self.scopes and self.scopes[scope].state == "shredded"

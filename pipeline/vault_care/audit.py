@@ -8,7 +8,7 @@ storing and claiming, or lost the race for the card; nobody has ever seen its to
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -18,15 +18,15 @@ from pipeline.core.receipts import iso_time
 from pipeline.errors import PermanentError
 from pipeline.model import Claim, SealedPan
 from pipeline.ports import Clock, KeyService
-from pipeline.vault_care.forget import destroy_row, must_be_settled
-from pipeline.vault_care.opening import Identifier, Opener, is_one_time
+from pipeline.vault_care.forget import must_be_settled
+from pipeline.vault_care.opening import Opener, is_one_time
 from pipeline.vault_care.passes import Pass, Progress
 from pipeline.vault_care.ports import DataKeyStore, FingerprintStore, VaultStore
+from pipeline.vault_care.removal import Removal, chunks
 from pipeline.vault_care.spill import Spill, missing, smallest
 
 MIN_ORPHAN_AGE = timedelta(hours=1)  # a worker claims within its invocation: 15 minutes
 DEFAULT_ORPHAN_AGE = timedelta(days=1)
-ROWS_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +106,15 @@ class Audit:
         orphans = list(missing(self._spills["candidates"], self._spills["claimed"]))
         dangling = self._dangling()
         opened, failed = self._open_samples(samples, key_service)
-        removed = Counter[str]()
+        removal = Removal(self.vault, self.fingerprints, self.data_keys, self._ring)
+        shredded = set(self._spills["shredded"]) if removes_orphans else set[str]()
         if removes_orphans and key_service is not None:
-            removed += self._remove_orphans(orphans, key_service)
+            removal.orphans(orphans, key_service)
         if removes_orphans or removes_dangling:
-            tokens = set(dangling) if removes_dangling else set[str]()
-            removed += self._remove_fingerprints(tokens, also_useless=removes_orphans)
-        if removes_orphans:
-            removed += self._remove_shredded()
+            useless = shredded.union(dangling if removes_dangling else ())
+            removal.fingerprints_of(useless, also_retired=removes_orphans)
+        removal.rows(shredded)
+        removed = removal.removed
         report = self._report(vault_key_ids, orphans, dangling, opened, failed, removed)
         self._forget()
         return report
@@ -140,7 +141,7 @@ class Audit:
             without_data_key=self._counts["without_data_key"],
             orphans=len(orphans),
             fingerprints_by_version=by_version,
-            retired=sum(n for version, n in by_version.items() if self._is_retired(version)),
+            retired=sum(n for version, n in by_version.items() if self._ring.is_retired(version)),
             dangling=len(dangling),
             data_keys=len(key_ids),
             unused_data_keys=len(key_ids - self._used),
@@ -196,11 +197,8 @@ class Audit:
 
     def _take_claims(self, claims: Sequence[Claim]) -> None:
         self._counts.update(f"version {claim.fingerprint[0]}" for claim in claims)
-        in_use = [c.token for c in claims if not self._is_retired(c.fingerprint[0])]
+        in_use = [c.token for c in claims if not self._ring.is_retired(c.fingerprint[0])]
         self._spills["claimed"].add(in_use)
-
-    def _is_retired(self, version: int) -> bool:
-        return version < self._ring.versions[0]
 
     def _note_used(self, key_ids: set[str]) -> None:
         with self._used_file.open("a") as sink:
@@ -214,7 +212,7 @@ class Audit:
         lost = missing(self._spills["claimed"], self._spills["rows"])
         return [
             token
-            for some in _chunks(lost)
+            for some in chunks(lost)
             for rows in [self.vault.get(some)]
             for token in some
             if token not in rows
@@ -234,44 +232,6 @@ class Audit:
                 opened += 1
         return opened, failed
 
-    # Removing
-
-    def _remove_orphans(self, orphans: Sequence[str], key_service: KeyService) -> Counter[str]:
-        """Each one opened first, to see that no fingerprint of its card leads to it."""
-        identifier = Identifier(self._ring.versions, self.data_keys, key_service)
-        removed = Counter[str]()
-        for some in _chunks(orphans):
-            found = identifier.readable(list(self.vault.get(some).values()))
-            held = self.fingerprints.held([each for four in found.values() for each in four])
-            for token, fingerprints in found.items():
-                if not any(held.get(each) == token for each in fingerprints):
-                    destroy_row(token, (), self.fingerprints, self.vault)
-                    removed["orphans"] += 1
-        return removed
-
-    def _remove_fingerprints(self, tokens: set[str], *, also_useless: bool) -> Counter[str]:
-        """Those that lead to these tokens; the useless ones are retired or of shredded scopes."""
-        removed = Counter[str]()
-        shredded = self._shredded_tokens() if also_useless else set[str]()
-        for claims in Pass(self.fingerprints.page, Progress(), "removal").pages():
-            for claim in claims:
-                is_retired = also_useless and self._is_retired(claim.fingerprint[0])
-                if is_retired or claim.token in tokens or claim.token in shredded:
-                    self.fingerprints.destroy(claim)
-                    removed["fingerprints"] += 1
-        return removed
-
-    def _remove_shredded(self) -> Counter[str]:
-        """After their fingerprints: whoever finds the one has to find the other."""
-        removed = Counter[str]()
-        for token in self._shredded_tokens():
-            self.vault.destroy(token)
-            removed["shredded"] += 1
-        return removed
-
-    def _shredded_tokens(self) -> set[str]:
-        return set(missing(self._spills["shredded"], Spill(self.folder / "nothing.tokens")))
-
     def _forget(self) -> None:
         self._progress.forget()
         self._forget_files()
@@ -280,14 +240,3 @@ class Audit:
         for spill in self._spills.values():
             spill.clear()
         self._used_file.unlink(missing_ok=True)
-
-
-def _chunks(tokens: Iterator[str] | Sequence[str]) -> Iterator[list[str]]:
-    some: list[str] = []
-    for token in tokens:
-        some.append(token)
-        if len(some) == ROWS_AT_ONCE:
-            yield some
-            some = []
-    if some:
-        yield some

@@ -33,6 +33,11 @@ class Spill:
         """Forgets all of them."""
         self._file.unlink(missing_ok=True)
 
+    def __iter__(self) -> Iterator[str]:
+        """All tokens, one that is there twice as often as that."""
+        for piece in self._pieces():
+            yield from map(_token, piece.to_pylist())
+
     def __len__(self) -> int:
         return self._file.stat().st_size // TOKEN_CHARACTERS if self._file.exists() else 0
 

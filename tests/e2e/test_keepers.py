@@ -19,7 +19,7 @@ from pipeline.errors import PermanentError
 from pipeline.keys import unwrapped_fingerprinter
 from pipeline.local import LocalStack
 from pipeline.samples.cards import synthetic_pans
-from pipeline.vault_care.passes import Progress
+from pipeline.vault_care.passes import Pass, Progress
 from pipeline.vault_care.reindex import Reindexing
 from tests.e2e.operator import Operator
 
@@ -116,6 +116,11 @@ def own_ring(operator: Operator) -> Iterator[None]:
             TableName=operator.stack.outputs["DataKeysTable"],
             Key={"data_key_id": {"S": data_key_id}},
         )
+    store = keepers.fingerprints(operator.target)
+    for claims in Pass(store.page, Progress(), "undo").pages():
+        for claim in claims:
+            if claim.fingerprint[0] == 2:
+                store.destroy(claim)
 
 
 def test_a_fingerprint_key_succeeds_another_and_is_not_hurried(
