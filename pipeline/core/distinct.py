@@ -72,7 +72,8 @@ class DistinctPans:
 
     def _go_by(self, key_version: int | None) -> None:
         self._held_against(key_version)
-        self._key_version = key_version or self._key_version
+        if key_version is not None:
+            self._key_version = key_version
 
     def _held_against(self, key_version: int | None) -> None:
         if None not in (key_version, self._key_version) and key_version != self._key_version:

@@ -23,7 +23,7 @@ from pipeline.core.keyring import GRACE
 from pipeline.detokenize import detokenize
 from pipeline.job import Worker, run_job
 from pipeline.keys import FingerprintKey
-from pipeline.model import Claim, SealedPan
+from pipeline.model import SealedPan
 from pipeline.samples.cards import synthetic_pans
 from pipeline.succession import SuccessiveFingerprints
 from pipeline.testing import A_MOMENT, MemoryFingerprints, MemoryLayouts, MemoryWorld
@@ -53,18 +53,18 @@ class TurnedFingerprints(MemoryFingerprints):
         super().__init__()
         self._turnstile = turnstile
 
-    def look_up(self, fingerprints: Sequence[bytes]) -> Mapping[bytes, str]:
-        found: dict[bytes, str] = {}
+    async def look_up(self, fingerprints: Sequence[bytes]) -> Sequence[str | None]:
+        found: list[str | None] = []
         for each in fingerprints:
             self._turnstile.wait()
-            found |= super().look_up([each])
+            found += await super().look_up([each])
         return found
 
-    def claim(self, claims: Sequence[Claim]) -> Mapping[bytes, str]:
-        winners: dict[bytes, str] = {}
-        for each in claims:
+    async def claim(self, fingerprints: Sequence[bytes], tokens: Sequence[str]) -> Sequence[str]:
+        winners: list[str] = []
+        for fingerprint, token in zip(fingerprints, tokens, strict=True):
             self._turnstile.wait()
-            winners |= super().claim([each])
+            winners += await super().claim([fingerprint], [token])
         return winners
 
 
@@ -76,9 +76,9 @@ class Forgetful:
         self._consistent = consistent
         self.claim = consistent.claim
 
-    def look_up(self, fingerprints: Sequence[bytes]) -> Mapping[bytes, str]:
-        found = self._consistent.look_up(fingerprints)
-        return {each: token for each, token in found.items() if self._rng.random() < 0.8}
+    async def look_up(self, fingerprints: Sequence[bytes]) -> Sequence[str | None]:
+        found = await self._consistent.look_up(fingerprints)
+        return [token if self._rng.random() < 0.8 else None for token in found]
 
 
 class Stage:
@@ -266,12 +266,10 @@ def test_without_the_re_indexing_a_card_gets_a_second_token() -> None:
 
 
 def test_claimed_under_the_new_version_first_a_card_gets_a_second_token() -> None:
-    def claim_new_first(
-        self: SuccessiveFingerprints, claims: Sequence[Claim]
-    ) -> Mapping[bytes, str]:
-        if not claims or len(claims[0].fingerprint) == 33:
-            return self._single.claim(claims)
-        return self._claim(claims, slice(-33, None))
+    async def claim_new_first(
+        self: SuccessiveFingerprints, fingerprints: Sequence[bytes], tokens: Sequence[str]
+    ) -> Sequence[str]:
+        return await self._single.claim([each[-33:] for each in fingerprints], tokens)
 
     with mock.patch.object(SuccessiveFingerprints, "claim", claim_new_first):
         assert _is_caught(lambda s: s.run(s.renew))
@@ -282,13 +280,15 @@ def test_a_ring_of_one_version_costs_nothing_more() -> None:
         sizes: list[int] = []
 
         class Counted(MemoryFingerprints):
-            def look_up(self, fingerprints: Sequence[bytes]) -> Mapping[bytes, str]:
+            async def look_up(self, fingerprints: Sequence[bytes]) -> Sequence[str | None]:
                 sizes.append(len(fingerprints))
-                return super().look_up(fingerprints)
+                return await super().look_up(fingerprints)
 
-            def claim(self, claims: Sequence[Claim]) -> Mapping[bytes, str]:
-                sizes.append(-len(claims))
-                return super().claim(claims)
+            async def claim(
+                self, fingerprints: Sequence[bytes], tokens: Sequence[str]
+            ) -> Sequence[str]:
+                sizes.append(-len(fingerprints))
+                return await super().claim(fingerprints, tokens)
 
         world = MemoryWorld(os.urandom, MemoryLayouts(LAYOUT), fingerprints=Counted())
         key = FingerprintKey(world.keys, world.data_keys, lambda: A_MOMENT)

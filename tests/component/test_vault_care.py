@@ -19,7 +19,7 @@ from pipeline.detokenize import detokenize
 from pipeline.errors import PermanentError, TransientError
 from pipeline.job import Worker, run_job
 from pipeline.keys import FingerprintKey
-from pipeline.model import Claim, SealedPan
+from pipeline.model import SealedPan
 from pipeline.samples.cards import synthetic_pans
 from pipeline.testing import A_MOMENT, MemoryLayouts, MemoryWorld
 from pipeline.testing_care import (
@@ -33,7 +33,7 @@ from pipeline.vault_care import shred, spill, succession
 from pipeline.vault_care.audit import MIN_ORPHAN_AGE, Audit, AuditReport
 from pipeline.vault_care.forget import Forgetting
 from pipeline.vault_care.passes import Progress
-from pipeline.vault_care.ports import Page
+from pipeline.vault_care.ports import Claim, Page
 from pipeline.vault_care.reindex import Reindexing
 
 CARDS = synthetic_pans(60, seed=31)
@@ -167,7 +167,7 @@ def test_what_is_claimed_while_the_audit_reads_is_not_removed(house: House) -> N
         def page(self, segment: int, segments: int, position: str | None) -> Page[Claim]:
             page = super().page(segment, segments, position)
             if segment == segments - 1:
-                house.world.fingerprints.claim([claim])
+                house.world.fingerprints.tokens[claim.fingerprint] = claim.token
             return Page([each for each in page.items if each != claim], page.next_position)
 
     house.fingerprints = Late(house.world.fingerprints)

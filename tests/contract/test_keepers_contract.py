@@ -8,16 +8,14 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from pipeline.aws.dynamodb_vault import DynamoDBFingerprints, DynamoDBVault
 from pipeline.aws.forgotten_trail import DynamoDBForgottenTrail
 from pipeline.aws.key_care import DynamoDBKeyStore
 from pipeline.aws.vault_care import DynamoDBFingerprintStore, DynamoDBVaultStore
 from pipeline.core.envelope import mint_tokens
 from pipeline.core.keyring import KeyRing, begin_succession
 from pipeline.errors import PermanentError, TransientError
-from pipeline.model import Claim, SealedPan, WrappedDataKey
-from pipeline.ports import Fingerprints, Vault
-from pipeline.testing import A_MOMENT, MemoryDataKeys, MemoryFingerprints, MemoryVault
+from pipeline.model import SealedPan, WrappedDataKey
+from pipeline.testing import A_MOMENT, InTurn, MemoryDataKeys, MemoryFingerprints, MemoryVault
 from pipeline.testing_care import (
     MemoryFingerprintStore,
     MemoryKeyStore,
@@ -26,13 +24,20 @@ from pipeline.testing_care import (
 )
 from pipeline.vault_care.forget import Forgotten, ForgottenTrail
 from pipeline.vault_care.passes import SEGMENTS, Pass, Progress
-from pipeline.vault_care.ports import DataKeyStore, FingerprintStore, VaultStore
+from pipeline.vault_care.ports import Claim, DataKeyStore, FingerprintStore, VaultStore
+from tests import vaults
+from tests.vaults import (
+    PlainFingerprints,
+    PlainVault,
+    fingerprints_in_dynamodb,
+    vault_in_dynamodb,
+)
 
 
 @dataclass
 class Stores:
-    worker_vault: Vault
-    worker_fingerprints: Fingerprints
+    worker_vault: PlainVault
+    worker_fingerprints: PlainFingerprints
     vault: VaultStore
     fingerprints: FingerprintStore
     keys: DataKeyStore
@@ -44,8 +49,8 @@ def stores(request: pytest.FixtureRequest) -> Iterator[Stores]:
     if request.param == "memory":
         vault, fingerprints = MemoryVault(), MemoryFingerprints()
         yield Stores(
-            vault,
-            fingerprints,
+            PlainVault(vault, InTurn()),
+            PlainFingerprints(fingerprints, InTurn()),
             MemoryVaultStore(vault),
             MemoryFingerprintStore(fingerprints),
             MemoryKeyStore(MemoryDataKeys()),
@@ -55,8 +60,8 @@ def stores(request: pytest.FixtureRequest) -> Iterator[Stores]:
         stack = request.getfixturevalue("local_stack")
         client, outputs = stack.client("dynamodb"), stack.outputs
         yield Stores(
-            DynamoDBVault(client, outputs["VaultTable"]),
-            DynamoDBFingerprints(client, outputs["FingerprintsTable"]),
+            vault_in_dynamodb(client, outputs["VaultTable"]),
+            fingerprints_in_dynamodb(client, outputs["FingerprintsTable"]),
             DynamoDBVaultStore(client, outputs["VaultTable"]),
             DynamoDBFingerprintStore(client, outputs["FingerprintsTable"]),
             DynamoDBKeyStore(client, outputs["DataKeysTable"]),
@@ -90,7 +95,9 @@ def test_a_pass_sees_every_row_once(stores: Stores) -> None:
 
 def test_a_pass_sees_every_fingerprint_once(stores: Stores) -> None:
     claims = [Claim(b"\1" + os.urandom(32), token) for token in mint_tokens(230, os.urandom)]
-    stores.worker_fingerprints.claim(claims)
+    stores.worker_fingerprints.claim(
+        [vaults.Claim(each.fingerprint, each.token) for each in claims]
+    )
     seen = [
         each for page in Pass(stores.fingerprints.page, Progress(), "x").pages() for each in page
     ]
