@@ -14,6 +14,13 @@ _INNER_PAD = bytes(value ^ 0x36 for value in range(256))
 _OUTER_PAD = bytes(value ^ 0x5C for value in range(256))
 
 
+class ScopeClosedError(PermanentError):
+    """Nothing is tokenized in the scope any more; its code is `scope_closed`."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__("scope_closed", f"nothing is tokenized in the scope {scope}")
+
+
 class Fingerprinter:
     """HMAC-SHA-256 over scope and PAN, the key's version in front (33 bytes).
 
@@ -43,9 +50,9 @@ class Fingerprinter:
         self._closed_scopes = closed_scopes
 
     def fingerprints(self, pans: Sequence[bytes], scope: str) -> list[bytes]:
-        """One fingerprint for each PAN, in order; raises `PermanentError` `scope_closed`."""
+        """One fingerprint for each PAN, in order; raises `ScopeClosedError`."""
         if scope in self._closed_scopes:
-            raise PermanentError("scope_closed", f"nothing is tokenized in the scope {scope}")
+            raise ScopeClosedError(scope)
         own = self._own(pans, scope)
         if self._earlier is None:
             return own

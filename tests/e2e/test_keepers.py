@@ -17,7 +17,7 @@ from pipeline.cli import keepers
 from pipeline.core.keyring import GRACE
 from pipeline.errors import PermanentError
 from pipeline.keys import unwrapped_fingerprinter
-from pipeline.local import LocalStack
+from pipeline.local import LocalStack, down, up
 from pipeline.samples.cards import synthetic_pans
 from pipeline.vault_care.passes import Pass, Progress
 from pipeline.vault_care.reindex import Reindexing
@@ -30,8 +30,16 @@ LAYOUT = 'name = "{0}"\nscope = "{0}"\n[columns.card]\nrole = "pan"\n'
 
 
 @pytest.fixture(scope="module")
-def operator(local_stack: LocalStack) -> Operator:
-    operator = Operator(local_stack)
+def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """Its tables are audited and its keys replaced, so nobody else's rows may be there."""
+    state_dir = tmp_path_factory.mktemp("keepers-stack")
+    yield up(state_dir, report=lambda _: None)
+    down(state_dir, report=lambda _: None, keep_data=False)
+
+
+@pytest.fixture(scope="module")
+def operator(own_stack: LocalStack) -> Operator:
+    operator = Operator(own_stack)
     for name in ("kept", "shredded"):
         operator.add_layout(name, LAYOUT.format(name))
     return operator
