@@ -6,13 +6,17 @@ import io
 import json
 from dataclasses import replace
 
+import boto3
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.api_wiring import tokenizing_of
 from pipeline.core.keyring import DEFAULT_SHRED_WAIT, GRACE, close_scope
 from pipeline.job import Worker, run_job
 from pipeline.keys import FingerprintKey
 from pipeline.samples.cards import synthetic_pans
+from pipeline.settings import ApiSettings, Settings
+from pipeline.succession import SuccessiveFingerprints
 from pipeline.testing import MemoryLayouts
 from pipeline.testing_care import (
     MemoryFingerprintStore,
@@ -23,6 +27,7 @@ from pipeline.testing_care import (
 from pipeline.vault_care import succession
 from pipeline.vault_care.passes import Progress
 from pipeline.vault_care.reindex import Reindexing
+from pipeline.wiring import CountedSession, ports_of
 from tests.api import Api
 
 LAYOUT = 'name = "x"\nscope = "default"\n[columns.card]\nrole = "pan"\n'
@@ -78,6 +83,14 @@ def test_callers_and_files_agree_on_tokens_at_every_step_of_a_succession(api: Ap
     both_ways(CARDS[2], CARDS[3])
     assert api.world.data_keys.ring.versions == (2,)
     assert len(set(given.values())) == len(CARDS)
+
+
+def test_what_is_wired_for_files_and_for_callers_knows_of_successions() -> None:
+    session = CountedSession(boto3.session.Session("k", "s", region_name="us-east-1"))
+    of_files = Settings(*"abcdefgh", "arn:aws:kms:us-east-1:0:key/v", "s3://bucket/layouts")
+    of_callers = ApiSettings(*"abcdef", fingerprints_table="g")
+    for ports in (ports_of(of_files, session), tokenizing_of(of_callers, session)._ports):
+        assert isinstance(ports.fingerprints, SuccessiveFingerprints)
 
 
 def test_nothing_is_tokenized_in_a_closed_scope_and_the_caller_is_told(api: Api) -> None:

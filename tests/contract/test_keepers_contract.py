@@ -69,8 +69,8 @@ def stores(request: pytest.FixtureRequest) -> Iterator[Stores]:
         )
 
 
-def _rows(count: int) -> list[SealedPan]:
-    metadata = {"last4": "1111", "scheme": "visa", "scope": "default", "job_id": "job_x"}
+def _rows(count: int, **more: str) -> list[SealedPan]:
+    metadata = {"last4": "1111", "scheme": "visa", "scope": "default", "job_id": "job_x", **more}
     return [
         SealedPan(token, token.encode(), "dk_x", "2026-11-23T12:00:00.000Z", metadata)
         for token in mint_tokens(count, os.urandom)
@@ -114,6 +114,13 @@ def test_rows_are_read_as_they_were_written_and_destroyed_for_good(stores: Store
         stores.vault.destroy(tokens[0])
     assert tokens[0] not in stores.vault.get(tokens)
     assert len(stores.vault.get(tokens)) == 119
+
+
+@pytest.mark.parametrize("more", [{}, {"customer_id": "c%b"}])
+def test_rows_of_one_time_tokens_say_so(stores: Stores, more: dict[str, str]) -> None:
+    (row,) = _rows(1, token_mode="one_time", **more)
+    stores.worker_vault.insert_if_absent([row])
+    assert stores.vault.get([row.token]) == {row.token: row}
 
 
 def test_a_fingerprint_is_destroyed_with_its_own_token_alone(stores: Stores) -> None:
