@@ -17,6 +17,7 @@ from pipeline.bulk import Bulk
 from pipeline.keys import FingerprintKey
 from pipeline.opening import HeldDataKeys, Opening
 from pipeline.settings import ApiSettings
+from pipeline.succession import SuccessiveFingerprints
 from pipeline.tokenize_api import MintingPorts, Tokenizing
 from pipeline.wiring import CountedSession, utc_now
 
@@ -50,7 +51,9 @@ def tokenizing_of(settings: ApiSettings, session: CountedSession | None = None) 
     ports = MintingPorts(
         crew=Pump(calls.connect),
         vault=DynamoDBVault(calls, settings.vault_table),
-        fingerprints=DynamoDBFingerprints(calls, settings.fingerprints_table),
+        fingerprints=SuccessiveFingerprints(
+            DynamoDBFingerprints(calls, settings.fingerprints_table)
+        ),
         data_key_records=DynamoDBDataKeys(dynamodb, settings.data_keys_table),
         key_service=KMSKeys(session.client("kms"), settings.vault_key_arn),
         clock=utc_now,

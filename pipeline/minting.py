@@ -146,4 +146,5 @@ class Mint:
             created_at=iso_time(self._ports.clock()),
             scope=self._layout.scope,
             job_id=self._job_id,
+            one_time=self._layout.options.token_mode == "one_time",
         )

@@ -149,7 +149,8 @@ class SealedPan:
 class SealedPans:
     """Rows for the vault, column by column: what they have in common stands once.
 
-    `customer_ids` are None where there is none.
+    `customer_ids` are None where there is none. To `one_time` tokens no fingerprint leads, and none
+    is missing.
     """
 
     tokens: Sequence[str]
@@ -161,14 +162,16 @@ class SealedPans:
     created_at: str
     scope: str
     job_id: str
+    one_time: bool = False
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     @property
-    def origin(self) -> tuple[str, str]:
-        """Scope and job."""
-        return self.scope, self.job_id
+    def common_metadata(self) -> dict[str, str]:
+        """The metadata that all rows have in common."""
+        common = {"scope": self.scope, "job_id": self.job_id}
+        return common | {"token_mode": "one_time"} if self.one_time else common
 
     def part(self, start: int, rows: int) -> SealedPans:
         """That many rows from `start` on."""
@@ -193,12 +196,7 @@ class SealedPans:
             strict=True,
         )
         for token, ciphertext, last4, scheme, customer_id in columns:
-            metadata = {
-                "last4": last4,
-                "scheme": scheme,
-                "scope": self.scope,
-                "job_id": self.job_id,
-            }
+            metadata = {"last4": last4, "scheme": scheme, **self.common_metadata}
             if customer_id:
                 metadata["customer_id"] = customer_id
             yield SealedPan(token, ciphertext, self.data_key_id, self.created_at, metadata)

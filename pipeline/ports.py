@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, BinaryIO, Protocol, TypeVar
 
+from pipeline.core.keyring import KeyRing
 from pipeline.core.layouts import Layout
 from pipeline.errors import PermanentError
 from pipeline.model import (
@@ -70,6 +71,9 @@ class DataKeyRecords(Protocol):
 
     def get(self, data_key_id: str) -> WrappedDataKey:
         """The record; raises `PermanentError` `data_key_missing`."""
+
+    def key_ring(self) -> KeyRing:
+        """Which versions of the fingerprint key are in use, read consistently."""
 
 
 class KeyService(Protocol):

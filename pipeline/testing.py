@@ -21,6 +21,7 @@ from pipeline.core.bulk import Approval, BulkJob
 from pipeline.core.envelope import DATA_KEY_BYTES, NONCE_BYTES, Entropy
 from pipeline.core.folders import parse_folder_rules
 from pipeline.core.jobs import layout_name_of, repaired_job_of
+from pipeline.core.keyring import KeyRing
 from pipeline.core.layouts import Layout, parse_layout
 from pipeline.core.limits import Usage
 from pipeline.core.messages import upload_message
@@ -39,6 +40,7 @@ from pipeline.model import (
     WrappedDataKey,
 )
 from pipeline.ports import Ports
+from pipeline.succession import SuccessiveFingerprints
 
 T = TypeVar("T")
 
@@ -93,10 +95,11 @@ class MemoryFingerprints:
 
 
 class MemoryDataKeys:
-    """Wrapped data keys by id, in `records`."""
+    """Wrapped data keys by id, in `records`; the key ring in `ring`."""
 
     def __init__(self) -> None:
         self.records: dict[str, WrappedDataKey] = {}
+        self.ring = KeyRing()
 
     def insert_if_absent(self, record: WrappedDataKey) -> None:
         """One of the same id stays as it is."""
@@ -107,6 +110,10 @@ class MemoryDataKeys:
         if data_key_id not in self.records:
             raise PermanentError("data_key_missing", data_key_id)
         return self.records[data_key_id]
+
+    def key_ring(self) -> KeyRing:
+        """Which versions of the fingerprint key are in use."""
+        return self.ring
 
 
 class MemoryKeys:
@@ -141,6 +148,12 @@ class MemoryKeys:
         except InvalidTag:
             raise PermanentError("data_key_broken", record.data_key_id) from None
         return DataKey(record.data_key_id, plaintext)
+
+    def rewrap(self, record: WrappedDataKey, key_arn: str) -> WrappedDataKey:
+        """Raises `PermanentError` `data_key_broken`."""
+        plaintext = self.unwrap(record).plaintext
+        wrapped_key = self._wrapped(plaintext, record.encryption_context)
+        return replace(record, wrapped_key=wrapped_key, key_arn=key_arn)
 
     def _wrapped(self, plaintext: bytes, context: Mapping[str, str]) -> bytes:
         nonce = self._entropy(NONCE_BYTES)
@@ -588,7 +601,7 @@ class MemoryWorld:
             tokenized=self.tokenized,
             crew=InTurn(),
             vault=self.vault,
-            fingerprints=self.fingerprints,
+            fingerprints=SuccessiveFingerprints(self.fingerprints),
             data_key_records=self.data_keys,
             key_service=self.keys,
             ledger=self.ledger,

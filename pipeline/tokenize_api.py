@@ -9,10 +9,10 @@ from typing import cast
 
 import pyarrow as pa
 
-from pipeline.access import Door, Request
+from pipeline.access import Door, RefusedError, Request
 from pipeline.core.audit import AuditedItem
 from pipeline.core.envelope import Entropy
-from pipeline.core.fingerprints import Fingerprinter
+from pipeline.core.fingerprints import Fingerprinter, ScopeClosedError
 from pipeline.core.gather import GatheredPans, gather
 from pipeline.core.layouts import Column, Layout, Options
 from pipeline.core.pans import LAST4_DIGITS, passes_luhn, scheme_of
@@ -77,14 +77,18 @@ class Tokenizing:
     def tokenize(self, request: Request, cards: Sequence[Card], scope: str) -> list[TokenizedItem]:
         """One item for each card, in order; tokens are durable and the access is recorded.
 
-        The same PAN gets the same token, however often it is sent. Raises `RefusedError`, or
-        `TransientError` when AWS or the audit log fails.
+        The same PAN gets the same token, however often it is sent. Raises `RefusedError`
+        (`scope_closed` too), or `TransientError` when AWS or the audit log fails.
         """
         self._began_at = self._ports.clock()
         grant = self._door.admit(request)
         layout = _layout(scope)
         checked = check_rows(_columns(cards), layout)
-        items = self._items(checked, layout, len(cards))
+        try:
+            items = self._items(checked, layout, len(cards))
+        except ScopeClosedError:
+            self._door.record_refusal(request, grant, "scope_closed")
+            raise RefusedError("scope_closed") from None
         audited = [AuditedItem(item.token, item.error or "tokenized") for item in items]
         self._door.record_answer(request, grant, audited)
         return items

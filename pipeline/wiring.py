@@ -24,6 +24,7 @@ from pipeline.aws.sqs_queue import SQSDeadLetters, SQSWorkQueue
 from pipeline.errors import TransientError
 from pipeline.ports import Ports
 from pipeline.settings import Settings
+from pipeline.succession import SuccessiveFingerprints
 
 CLIENT_CONFIG = Config(
     connect_timeout=3,
@@ -76,7 +77,9 @@ def ports_of(settings: Settings, session: CountedSession | None = None) -> Ports
         tokenized=S3Tokenized(s3, settings.tokenized_bucket, settings.quarantine_bucket),
         crew=Pump(calls.connect),
         vault=DynamoDBVault(calls, settings.vault_table),
-        fingerprints=DynamoDBFingerprints(calls, settings.fingerprints_table),
+        fingerprints=SuccessiveFingerprints(
+            DynamoDBFingerprints(calls, settings.fingerprints_table)
+        ),
         data_key_records=DynamoDBDataKeys(dynamodb, settings.data_keys_table),
         key_service=KMSKeys(kms, settings.vault_key_arn),
         ledger=DynamoDBLedger(dynamodb, settings.jobs_table),

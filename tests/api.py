@@ -19,6 +19,7 @@ from pipeline.handlers.api_edge import answer, resolver
 from pipeline.handlers.api_routes import add_opening, add_tokenizing
 from pipeline.keys import FingerprintKey
 from pipeline.opening import HeldDataKeys, Opening
+from pipeline.succession import SuccessiveFingerprints
 from pipeline.testing import (
     A_MOMENT,
     InTurn,
@@ -100,7 +101,7 @@ class Api:
         ports = MintingPorts(
             InTurn(),
             self.world.vault,
-            self.world.fingerprints,
+            SuccessiveFingerprints(self.world.fingerprints),
             records,
             keys,
             self.clock,

@@ -26,6 +26,7 @@ DATA_KEYS_TABLE = {"Fn::GetAtt": ["DataKeysTable", "Arn"]}
 AUDIT_LOG = {"Fn::GetAtt": ["AuditLogGroup", "Arn"]}
 BULK_KEY = {"Fn::GetAtt": ["BulkKey", "Arn"]}
 QUARANTINE_OBJECTS = {"Fn::Sub": "${QuarantineBucket.Arn}/*"}
+LEADING_KEYS = "dynamodb:LeadingKeys"
 ACCOUNT_ROOT = {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}}
 WARM_FINGERPRINTS = "FingerprintsTable.WarmThroughput.Fn::If.1.Fn::If.1"
 WORKER = {"AWS": {"Fn::GetAtt": ["WorkerRole", "Arn"]}}
@@ -224,6 +225,8 @@ VAULT_TABLE_USE = [
         *("*", "Get*", "PartiQL*"),
     )
 ]
+VAULT_CARE = ("VaultAuditRole", "VaultKeeperRole")
+RING_KEEPERS = ("KeyRotationPolicy", "KeyShredPolicy", "ReindexPolicy")
 UNENCRYPTED = {"SSEAlgorithm": "AES256"}
 ENCRYPTION = "BucketEncryption.ServerSideEncryptionConfiguration.0"
 SCALING = "WorkerFunction.Events.Work.Properties"
@@ -242,7 +245,10 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
         ("approval without a second factor", edit("ApproverRole", "", Condition=REMOVED)),
         ("grants without a second factor", edit("GrantsRole", "", Condition=REMOVED)),
         ("an audit without a second factor", edit("AuditorRole", "", Condition=REMOVED)),
-        ("rotation without a second factor", edit("KeyRotationRole", "", Condition=REMOVED)),
+        *(
+            (f"{role} without a second factor", edit(role, "", Condition=REMOVED))
+            for role in ("KeyRotationRole", "KeyShredRole", "ReindexRole", *VAULT_CARE)
+        ),
         ("another service detokenizes", edit("DetokenizeRole", "", Principal={"Service": "ec2"})),
         (
             "sessions carry tags",
@@ -292,6 +298,30 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
         (
             "rotation reads the vault",
             edit("KeyRotationPolicy", "ReadDataKeys", Resource=[VAULT_TABLE, DATA_KEYS_TABLE]),
+        ),
+        (
+            "the auditor destroys",
+            edit("VaultAuditPolicy", "ReadRowsAndFingerprints", Action="dynamodb:DeleteItem"),
+        ),
+        (
+            "the keeper writes rows",
+            edit("VaultKeeperPolicy", "ReadAndDestroyRows", Action="dynamodb:PutItem"),
+        ),
+        (
+            "the keeper destroys data keys",
+            edit("VaultKeeperPolicy", "ReadDataKeys", Action="dynamodb:DeleteItem"),
+        ),
+        (
+            "re-indexing destroys fingerprints",
+            edit("ReindexPolicy", "ClaimFingerprints", Action="dynamodb:DeleteItem"),
+        ),
+        (
+            "re-indexing makes data keys",
+            edit("ReindexPolicy", "ReadDataKeys", Action="dynamodb:PartiQLInsert"),
+        ),
+        (
+            "shredding reads the vault",
+            edit("KeyShredPolicy", "ReadDataKeys", Resource=[VAULT_TABLE, DATA_KEYS_TABLE]),
         ),
     ],
     access.check_functions_are_denied_what_they_never_do_to_the_vault: [
@@ -432,7 +462,7 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
                 "ReplaceWrappedKeys",
                 "ForAllValues:StringEquals",
                 "dynamodb:Attributes",
-                ["data_key_id", "wrapped_key", "status"],
+                ["data_key_id", "key_arn", "rewrapped_at", "wrapped_key", "status"],
             ),
         ),
         (
@@ -450,6 +480,109 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
             condition(
                 "KeyRotationPolicy", "ReplaceWrappedKeys", "Null", "dynamodb:Attributes", "true"
             ),
+        ),
+    ],
+    access.check_the_key_ring_is_changed_by_its_keepers_alone: [
+        *(
+            (
+                f"another item, by {policy}",
+                condition(
+                    policy,
+                    "SaveTheKeyRing",
+                    "ForAllValues:StringEquals",
+                    LEADING_KEYS,
+                    ["fingerprint-ring", "fingerprint-1"],
+                ),
+            )
+            for policy in RING_KEEPERS
+        ),
+        *(
+            (
+                f"a wrapped key, by {policy}",
+                condition(
+                    policy,
+                    "SaveTheKeyRing",
+                    "ForAllValues:StringEquals",
+                    "dynamodb:Attributes",
+                    ["data_key_id", "document", "generation", "wrapped_key"],
+                ),
+            )
+            for policy in RING_KEEPERS
+        ),
+        *((f"nobody in {policy}", remove(policy, "SaveTheKeyRing")) for policy in RING_KEEPERS),
+        *(
+            (
+                f"updates without {key}",
+                condition("ReindexPolicy", "SaveTheKeyRing", "Null", key, REMOVED),
+            )
+            for key in ("dynamodb:Attributes", LEADING_KEYS)
+        ),
+        (
+            "the keeper of the vault",
+            attach("VaultKeeperRole", Action="dynamodb:UpdateItem", Resource=DATA_KEYS_TABLE),
+        ),
+        ("any condition", edit("KeyShredPolicy", "SaveTheKeyRing", Condition=REMOVED)),
+    ],
+    access.check_data_keys_are_destroyed_and_the_key_ring_is_not: [
+        ("anything", edit("KeyShredPolicy", "DestroyDataKeys", Condition=REMOVED)),
+        (
+            "whatever its name",
+            condition(
+                "KeyShredPolicy", "DestroyDataKeys", "ForAllValues:StringLike", LEADING_KEYS, "*"
+            ),
+        ),
+        (
+            "requests without keys",
+            condition("KeyShredPolicy", "DestroyDataKeys", "Null", LEADING_KEYS, REMOVED),
+        ),
+        (
+            "the wrapped key comes back",
+            condition(
+                "KeyShredPolicy",
+                "DestroyDataKeys",
+                "StringEqualsIfExists",
+                "dynamodb:ReturnValues",
+                ["NONE", "ALL_OLD"],
+            ),
+        ),
+        ("the ring may go", remove("KeyShredPolicy", "NeverDestroyTheKeyRing")),
+    ],
+    access.check_the_trail_is_all_that_keepers_write_in_the_ledger: [
+        ("anything", edit("VaultKeeperPolicy", "KeepTheTrail", Condition=REMOVED)),
+        (
+            "jobs too",
+            condition(
+                "VaultKeeperPolicy", "KeepTheTrail", "ForAllValues:StringLike", LEADING_KEYS, "*"
+            ),
+        ),
+        (
+            "requests without keys",
+            condition("VaultKeeperPolicy", "KeepTheTrail", "Null", LEADING_KEYS, REMOVED),
+        ),
+    ],
+    access.check_who_sees_sealed_rows_or_wrapped_keys_by_trade_opens_none: [
+        ("the auditor may", remove("VaultAuditPolicy", "OpenNothing")),
+        ("the shredder may", remove("KeyShredPolicy", "OpenNothing")),
+        ("one key is spared", edit("VaultAuditPolicy", "OpenNothing", Resource=VAULT_KEY)),
+        ("grants are spared", edit("KeyShredPolicy", "OpenNothing", Action="kms:Decrypt")),
+        (
+            "under a condition",
+            edit("KeyShredPolicy", "OpenNothing", Condition={"Bool": {"x": "true"}}),
+        ),
+    ],
+    access.check_re_indexing_changes_no_row: [
+        ("no denial", remove("ReindexPolicy", "ChangeNothingInTheVault")),
+        (
+            "destroying is spared",
+            edit(
+                "ReindexPolicy",
+                "ChangeNothingInTheVault",
+                NotAction=["dynamodb:Scan", "dynamodb:DeleteItem"],
+            ),
+        ),
+        (
+            "indexes are open",
+            edit("ReindexPolicy", "ChangeNothingInTheVault", Resource=VAULT_TABLE),
         ),
     ],
     access.check_keys_are_used_as_the_matrix_says: [
@@ -479,6 +612,16 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
             edit("DetokenizePolicy", "UnwrapVaultDataKeys", Action=["kms:ReEncryptTo"]),
         ),
         ("the worker cannot make data keys", remove("WorkerPolicy", "MakeVaultDataKeys")),
+        (
+            "rotation schedules a deletion",
+            edit("KeyRotationPolicy", "RotateKeys", Action="kms:ScheduleKeyDeletion"),
+        ),
+        (
+            "rotation sees the fingerprint key",
+            edit("KeyRotationPolicy", "MakeFingerprintDataKeys", Action="kms:GenerateDataKey"),
+        ),
+        ("the keeper cannot open rows", remove("VaultKeeperPolicy", "UnwrapVaultDataKeys")),
+        ("the auditor opens rows", attach("VaultAuditRole", Action="kms:Decrypt", Resource="*")),
     ],
     access.check_storage_keys_are_used_through_their_service_alone: [
         ("S3's key directly", edit("WorkerPolicy", "UseBucketKeysThroughS3", Condition=REMOVED)),
@@ -622,6 +765,21 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
             ),
         ),
         ("re-wrapping of anything", edit("VaultKey", "RotationRewrapsDataKeys", Condition=REMOVED)),
+        *(
+            (f"{sid} for anything", edit(key, sid, Condition=REMOVED))
+            for key, sid in (
+                ("VaultKey", "ReindexingUnwrapsDataKeys"),
+                ("VaultKey", "TheKeeperUnwrapsDataKeys"),
+                ("FingerprintKey", "ReindexingUnwrapsTheDataKeys"),
+                ("FingerprintKey", "TheKeeperUnwrapsTheDataKeys"),
+                ("FingerprintKey", "RotationRewrapsTheDataKeys"),
+                ("FingerprintKey", "RotationMakesDataKeys"),
+                ("KeyRotationPolicy", "RewrapFingerprintDataKeys"),
+                ("KeyRotationPolicy", "MakeFingerprintDataKeys"),
+                ("ReindexPolicy", "UnwrapVaultDataKeys"),
+                ("VaultKeeperPolicy", "UnwrapFingerprintDataKeys"),
+            )
+        ),
         (
             "unwrapping of anything",
             edit("WorkerPolicy", "UnwrapTheFingerprintDataKey", Condition=REMOVED),
@@ -719,7 +877,7 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
         ("a queue", prop("WorkQueue.KmsMasterKeyId", {"Fn::GetAtt": ["FingerprintKey", "Arn"]})),
         ("a log", prop("WorkerLogGroup.KmsKeyId", VAULT_KEY)),
     ],
-    keys.check_no_role_may_decrypt_with_the_vault_key_but_detokenization: VAULT_DECRYPT,
+    keys.check_no_role_may_decrypt_with_the_vault_key_but_those_who_open: VAULT_DECRYPT,
     buckets.check_buckets_refuse_requests_without_tls: [
         ("no denial", remove("TokenizedBucketPolicy", "TlsOnly")),
         ("reads alone", edit("QuarantineBucketPolicy", "TlsOnly", Action="s3:Get*")),

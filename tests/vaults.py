@@ -61,6 +61,7 @@ def sealed(rows: Sequence[SealedPan]) -> SealedPans:
         created_at=first.created_at,
         scope=first.metadata.get("scope", ""),
         job_id=first.metadata.get("job_id", ""),
+        one_time=first.metadata.get("token_mode") == "one_time",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from binascii import b2a_base64
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import orjson
 from pipeline.aws.dynamodb_calls import DynamoDBCalls
 from pipeline.aws.faults import translated
 from pipeline.aws.partiql import MAX_ROUNDS, insert_all, insert_one, insert_statement
+from pipeline.core.keyring import KeyRing, ring_from_json
 from pipeline.errors import PermanentError, TransientError
 from pipeline.model import Purpose, SealedPans, WrappedDataKey
 
@@ -18,11 +20,12 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 KEYS_PER_CALL = 100  # DynamoDB's limit for BatchGetItem
+KEY_RING_ID = "fingerprint-ring"  # in the table of data keys, where the worker may read it
 
 _VAULT_ATTRIBUTES = ("token", "ciphertext", "data_key_id", "created_at", "metadata")
 _VAULT_ROW = (
     b'{"Statement":%b,"Parameters":[{"S":"%%b"},{"B":"%%b"},{"S":%b},{"S":%b},{"M":{'
-    b'"last4":{"S":"%%b"},"scheme":{"S":"%%b"},"scope":{"S":%b},"job_id":{"S":%b}%%b}}]}'
+    b'"last4":{"S":"%%b"},"scheme":{"S":"%%b"},%b%%b}}]}'
 )
 
 
@@ -39,8 +42,12 @@ class DynamoDBVault:
 
     def statements(self, sealed: SealedPans) -> list[bytes]:
         """JSON, put together from pieces: what rows have in common is written once."""
-        common = (self._statement, sealed.data_key_id, sealed.created_at, *sealed.origin)
-        form = _VAULT_ROW % tuple(_json(part).replace(b"%", b"%%") for part in common)
+        metadata = {name: {"S": value} for name, value in sealed.common_metadata.items()}
+        common = (
+            *map(_json, (self._statement, sealed.data_key_id, sealed.created_at)),
+            orjson.dumps(metadata)[1:-1],
+        )
+        form = _VAULT_ROW % tuple(part.replace(b"%", b"%%") for part in common)
         rows = zip(
             map(str.encode, sealed.tokens),
             map(_base64, sealed.ciphertexts),
@@ -149,25 +156,38 @@ class DynamoDBDataKeys:
 
     def get(self, data_key_id: str) -> WrappedDataKey:
         """The record; raises `PermanentError` `data_key_missing`."""
+        item = self._get(data_key_id)
+        if item is None:
+            raise PermanentError("data_key_missing", f"no data key {data_key_id}")
+        return wrapped_data_key(item)
+
+    def key_ring(self) -> KeyRing:
+        """The key ring; a deployment that never changed it has the first version alone."""
+        item = self._get(KEY_RING_ID)
+        return KeyRing() if item is None else ring_from_json(json.loads(item["document"]["S"]))
+
+    def _get(self, data_key_id: str) -> Any:
         with translated("dynamodb:GetItem"):
             response = self._client.get_item(
                 TableName=self._table,
                 Key={"data_key_id": {"S": data_key_id}},
                 ConsistentRead=True,
             )
-        item: Any = response.get("Item")
-        if item is None:
-            raise PermanentError("data_key_missing", f"no data key {data_key_id}")
-        return WrappedDataKey(
-            data_key_id=data_key_id,
-            wrapped_key=bytes(item["wrapped_key"]["B"]),
-            key_arn=item["key_arn"]["S"],
-            purpose=_purpose(item["purpose"]["S"]),
-            encryption_context={
-                name: value["S"] for name, value in item["encryption_context"]["M"].items()
-            },
-            created_at=item["created_at"]["S"],
-        )
+        return response.get("Item")
+
+
+def wrapped_data_key(item: Any) -> WrappedDataKey:
+    """The record that an item (DynamoDB JSON) of the table holds."""
+    return WrappedDataKey(
+        data_key_id=item["data_key_id"]["S"],
+        wrapped_key=bytes(item["wrapped_key"]["B"]),
+        key_arn=item["key_arn"]["S"],
+        purpose=_purpose(item["purpose"]["S"]),
+        encryption_context={
+            name: value["S"] for name, value in item["encryption_context"]["M"].items()
+        },
+        created_at=item["created_at"]["S"],
+    )
 
 
 def _purpose(text: str) -> Purpose:

@@ -32,19 +32,35 @@ def insert_one(client: DynamoDBClient, table: str, item: Mapping[str, Any]) -> N
 
     Raises `TransientError` when it cannot be inserted.
     """
-    statement: Any = {
+    insert_some(client, table, [item])
+
+
+def insert_some(client: DynamoDBClient, table: str, items: Sequence[Mapping[str, Any]]) -> set[int]:
+    """Inserts up to `STATEMENTS_PER_CALL` items; returns the indices of those already there.
+
+    Raises `TransientError` when some cannot be inserted.
+    """
+    pending, duplicates, codes = list(range(len(items))), set[int](), list[str]()
+    for _ in pauses():
+        statements = [_statement(table, items[at]) for at in pending]
+        with translated("dynamodb:PartiQLInsert"):
+            response = client.batch_execute_statement(Statements=statements)
+        outcomes = list(zip(pending, map(_code, response["Responses"]), strict=True))
+        duplicates |= {at for at, code in outcomes if code == _DUPLICATE}
+        pending = [at for at, code in outcomes if code not in ("", _DUPLICATE)]
+        codes = [code for _, code in outcomes if code not in ("", _DUPLICATE)]
+        if not pending:
+            return duplicates
+        if not _REPEATABLE.issuperset(codes):
+            break
+    raise _worst(codes)
+
+
+def _statement(table: str, item: Mapping[str, Any]) -> Any:
+    return {
         "Statement": insert_statement(table, list(item)),
         "Parameters": list(item.values()),
     }
-    code = ""
-    for _ in pauses():
-        with translated("dynamodb:PartiQLInsert"):
-            response = client.batch_execute_statement(Statements=[statement])
-        code = _code(response["Responses"][0])
-        if code not in _REPEATABLE:
-            break
-    if code not in ("", _DUPLICATE):
-        raise transient("dynamodb:PartiQLInsert", code)
 
 
 def insert_statement(table: str, names: Sequence[str]) -> str:

@@ -19,6 +19,7 @@ from pipeline.cli import (
     grants,
     inspect,
     jobs,
+    keys,
     layouts,
     loadtest,
     local,
@@ -27,6 +28,7 @@ from pipeline.cli import (
     scan,
     trace,
     uploads,
+    vault,
 )
 from pipeline.cli.output import examples, say
 from pipeline.errors import LayoutError, PantokError
@@ -74,6 +76,8 @@ app.add_typer(api.app, name="api")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(rejects.app, name="rejects")
 app.add_typer(layouts.app, name="layouts")
+app.add_typer(keys.app, name="keys")
+app.add_typer(vault.app, name="vault")
 app.add_typer(local.app, name="local")
 
 

@@ -8,8 +8,14 @@ from datetime import datetime, timedelta
 import pytest
 
 from pipeline.core.envelope import MAX_SEALS_PER_DATA_KEY
+from pipeline.core.keyring import begin_succession, close_scope
 from pipeline.errors import PermanentError, TransientError
-from pipeline.keys import MAX_FINGERPRINT_KEY_AGE, ChunkDataKey, FingerprintKey
+from pipeline.keys import (
+    MAX_DATA_KEY_AGE,
+    MAX_FINGERPRINT_KEY_AGE,
+    ChunkDataKey,
+    FingerprintKey,
+)
 from pipeline.model import DataKey, WrappedDataKey
 from pipeline.testing import A_MOMENT, MemoryWorld
 
@@ -80,6 +86,27 @@ def test_a_data_key_seals_as_often_as_its_nonces_allow_and_not_once_more() -> No
     assert data_key_ids == [first.data_key_id, second.data_key_id]
 
 
+def test_a_data_key_that_has_grown_old_seals_no_more() -> None:
+    world, watch, data_key_ids = MemoryWorld(os.urandom), Watch(), list[str]()
+    chunk_key = ChunkDataKey(
+        world.keys,
+        world.data_keys,
+        watch,
+        os.urandom,
+        job_id="job_x",
+        scope="shop",
+        data_key_ids=data_key_ids,
+    )
+    first = chunk_key.for_seals(1)
+    watch.now += MAX_DATA_KEY_AGE
+    assert chunk_key.for_seals(1) is first
+    watch.now += SECOND
+    second = chunk_key.for_seals(1)
+    assert data_key_ids == [first.data_key_id, second.data_key_id]
+    watch.now += MAX_DATA_KEY_AGE
+    assert chunk_key.for_seals(1) is second
+
+
 class CountingKeys:
     def __init__(self, world: MemoryWorld) -> None:
         self._keys = world.keys
@@ -117,3 +144,23 @@ def test_a_fingerprint_key_that_kms_withholds_is_not_used_beyond_its_age() -> No
     for _ in range(2):
         with pytest.raises(PermanentError, match="data_key_missing"):
             fingerprint_key.fingerprinter()
+
+
+def test_a_warm_worker_hears_of_a_closed_scope_and_of_a_new_version_within_the_hour() -> None:
+    world, watch = MemoryWorld(os.urandom), Watch()
+    keys = CountingKeys(world)
+    fingerprint_key = FingerprintKey(keys, world.data_keys, watch)  # type: ignore[arg-type]
+    (before,) = fingerprint_key.fingerprinter().fingerprints([b"4111111111111111"], "shop")
+    context = {"purpose": "fingerprint", "data_key_id": "fingerprint-2"}
+    _, record = world.keys.generate_data_key("fingerprint-2", context, "now")
+    world.data_keys.insert_if_absent(record)
+    ring = begin_succession(world.data_keys.ring, watch.now)
+    world.data_keys.ring = close_scope(ring, "bank", watch.now, timedelta(days=1))
+    watch.now += MAX_FINGERPRINT_KEY_AGE
+    assert fingerprint_key.fingerprinter().fingerprints([b"4111111111111111"], "bank")
+    watch.now += SECOND
+    (both,) = fingerprint_key.fingerprinter().fingerprints([b"4111111111111111"], "shop")
+    assert (both[:33], both[33], len(both)) == (before, 2, 66)
+    assert keys.unwrapped == 3
+    with pytest.raises(PermanentError, match="scope_closed"):
+        fingerprint_key.fingerprinter().fingerprints([b"4111111111111111"], "bank")

@@ -102,7 +102,7 @@ JOB_CALLS = {
     "TransactWriteItems": 1,  # decide
     "GetItem": 1,  # the decision that stands
 }
-FIRST_JOB_CALLS = {"GetItem": 2}  # the wrapped fingerprint key, beside that
+FIRST_JOB_CALLS = {"GetItem": 3}  # key ring and wrapped fingerprint key, beside that
 
 
 def _run(site: Site, session: CountedSession, upload: Upload) -> dict[str, dict[str, int]]:

@@ -10,6 +10,7 @@ from tests.policies import (
     allows,
     as_list,
     condition_values,
+    covers,
     covers_action,
     covers_resource,
     denies,
@@ -59,7 +60,20 @@ TABLE_ACCESS = {
     ("GrantsRole", "LimitsTable"): {"GetItem", "UpdateItem"},
     ("AuditorRole", "VaultTable"): {"GetItem"},
     ("AuditorRole", "GrantsTable"): {"GetItem"},
-    ("KeyRotationRole", "DataKeysTable"): {"GetItem", "Query", "Scan", "UpdateItem"},
+    ("KeyRotationRole", "DataKeysTable"): {
+        *("GetItem", "PartiQLInsert", "Query", "Scan", "UpdateItem"),
+    },
+    ("ReindexRole", "VaultTable"): {"Scan"},
+    ("ReindexRole", "FingerprintsTable"): {"BatchGetItem", "PartiQLInsert"},
+    ("ReindexRole", "DataKeysTable"): {"GetItem", "UpdateItem"},
+    ("VaultKeeperRole", "VaultTable"): {"BatchGetItem", "DeleteItem", "Scan"},
+    ("VaultKeeperRole", "FingerprintsTable"): {"BatchGetItem", "DeleteItem", "Scan"},
+    ("VaultKeeperRole", "DataKeysTable"): {"GetItem", "Scan"},
+    ("VaultKeeperRole", "JobsTable"): {"GetItem", "PartiQLInsert"},
+    ("VaultAuditRole", "VaultTable"): {"BatchGetItem", "Scan"},
+    ("VaultAuditRole", "FingerprintsTable"): {"BatchGetItem", "Scan"},
+    ("VaultAuditRole", "DataKeysTable"): {"GetItem", "Scan"},
+    ("KeyShredRole", "DataKeysTable"): {"DeleteItem", "GetItem", "Scan", "UpdateItem"},
 }
 KEY_ACCESS = {
     ("WorkerRole", "VaultKey"): {"GenerateDataKey"},
@@ -82,10 +96,27 @@ KEY_ACCESS = {
     ("DetokenizeRole", "BulkKey"): {"GenerateDataKeyWithoutPlaintext", "ListGrants"},
     ("ApproverRole", "BulkKey"): {"CreateGrant", "ListGrants", "RevokeGrant"},
     ("AuditorRole", "TablesKey"): {"Decrypt"},
-    ("KeyRotationRole", "VaultKey"): {"DescribeKey", "ReEncryptFrom", "ReEncryptTo"},
+    ("KeyRotationRole", "VaultKey"): {
+        *("DescribeKey", "ListKeyRotations", "ReEncryptFrom", "ReEncryptTo", "RotateKeyOnDemand"),
+    },
+    ("KeyRotationRole", "FingerprintKey"): {
+        *("DescribeKey", "ListKeyRotations", "ReEncryptFrom", "ReEncryptTo", "RotateKeyOnDemand"),
+        "GenerateDataKeyWithoutPlaintext",
+    },
     ("KeyRotationRole", "TablesKey"): {"Decrypt"},
+    ("ReindexRole", "VaultKey"): {"Decrypt"},
+    ("ReindexRole", "FingerprintKey"): {"Decrypt"},
+    ("ReindexRole", "TablesKey"): {"Decrypt"},
+    ("VaultKeeperRole", "VaultKey"): {"Decrypt"},
+    ("VaultKeeperRole", "FingerprintKey"): {"Decrypt"},
+    ("VaultKeeperRole", "TablesKey"): {"Decrypt"},
+    ("VaultAuditRole", "TablesKey"): {"Decrypt"},
+    ("KeyShredRole", "TablesKey"): {"Decrypt"},
 }
-ASSUMED_BY_PEOPLE = ("ApproverRole", "AuditorRole", "GrantsRole", "KeyRotationRole", "RepairRole")
+ASSUMED_BY_PEOPLE = {
+    *("ApproverRole", "AuditorRole", "GrantsRole", "KeyRotationRole", "KeyShredRole"),
+    *("ReindexRole", "RepairRole", "VaultAuditRole", "VaultKeeperRole"),
+}
 # What is denied outlasts whatever somebody attaches later: (role, table) → all that is not denied.
 NOT_DENIED = {
     ("WorkerRole", "VaultTable"): {"PartiQLInsert"},
@@ -99,6 +130,11 @@ FUNCTION_LOGS = {
     "DetokenizeRole": {"DetokenizeLogGroup", "AuditLogGroup"},
 }
 LOG_ACTIONS = frozenset(operations("logs"))
+# Who may change the key ring, beside what else of the data keys.
+KEEPERS_OF_THE_RING = {"KeyRotationRole", "KeyShredRole", "ReindexRole"}
+RING_ATTRIBUTES = {"data_key_id", "document", "generation"}
+WRAPPED_ATTRIBUTES = {"data_key_id", "key_arn", "rewrapped_at", "wrapped_key"}
+LEADING_KEYS = "dynamodb:LeadingKeys"
 WRITING = {"AbortMultipartUpload", "PutObject"}
 OBJECT_ACCESS = {
     ("WorkerRole", "QuarantineBucket", "incoming/auto/file"): {
@@ -325,11 +361,11 @@ def _wrapped_vault_keys_read(template: Template, role: str) -> list[str]:
 def check_rotation_changes_wrapped_keys_alone(template: Template) -> list[str]:
     findings = []
     for statement in identity_statements(template, "KeyRotationRole"):
-        if not allows(statement) or not covers_action(statement, "dynamodb:UpdateItem"):
+        if not updates_data_keys(template, statement) or is_about_the_ring(statement):
             continue
         attributes = "dynamodb:Attributes"
         named = condition_values(statement, "ForAllValues:StringEquals", attributes)
-        if set(named) != {"data_key_id", "wrapped_key"}:
+        if set(named) != WRAPPED_ATTRIBUTES:
             findings.append(f"rotation may change {named}")
         if condition_values(statement, "Null", attributes) != ["false"]:
             findings.append("an update without attributes meets ForAllValues")
@@ -337,6 +373,101 @@ def check_rotation_changes_wrapped_keys_alone(template: Template) -> list[str]:
         if not returned or "ALL_OLD" in returned or "ALL_NEW" in returned:
             findings.append("an update may return the whole item")
     return findings
+
+
+def updates_data_keys(template: Template, statement: Statement) -> bool:
+    return allows(statement) and covers(
+        statement, "dynamodb:UpdateItem", template.arn("DataKeysTable")
+    )
+
+
+def is_about_the_ring(statement: Statement) -> bool:
+    leading = condition_values(statement, "ForAllValues:StringEquals", LEADING_KEYS)
+    return leading == ["fingerprint-ring"]
+
+
+def check_the_key_ring_is_changed_by_its_keepers_alone(template: Template) -> list[str]:
+    """And by them nothing else in its table, but for rotation, which replaces wrapped keys."""
+    findings = []
+    for role in template.of_type("AWS::IAM::Role"):
+        policy = identity_statements(template, role)
+        updates = [each for each in policy if updates_data_keys(template, each)]
+        about_the_ring = [each for each in updates if is_about_the_ring(each)]
+        if bool(about_the_ring) != (role in KEEPERS_OF_THE_RING):
+            findings.append(f"{role}: {len(about_the_ring)} statements about the key ring")
+        if len(updates) > len(about_the_ring) and role != "KeyRotationRole":
+            findings.append(f"{role} may change data keys")
+        for statement in about_the_ring:
+            attributes = "dynamodb:Attributes"
+            named = condition_values(statement, "ForAllValues:StringEquals", attributes)
+            if set(named) != RING_ATTRIBUTES:
+                findings.append(f"{role} may change {named}")
+            for key in (attributes, LEADING_KEYS):
+                if condition_values(statement, "Null", key) != ["false"]:
+                    findings.append(f"{role}: an update without {key} meets ForAllValues")
+    return findings
+
+
+def check_data_keys_are_destroyed_and_the_key_ring_is_not(template: Template) -> list[str]:
+    findings = []
+    destroying = [
+        each
+        for each in identity_statements(template, "KeyShredRole")
+        if covers(each, "dynamodb:DeleteItem", template.arn("DataKeysTable"))
+    ]
+    for statement in filter(allows, destroying):
+        leading = condition_values(statement, "ForAllValues:StringLike", LEADING_KEYS)
+        if set(leading) != {"dk_*", "fingerprint-*"}:
+            findings.append(f"any of {leading}")
+        if condition_values(statement, "Null", LEADING_KEYS) != ["false"]:
+            findings.append("a request without leading keys meets ForAllValues")
+        if condition_values(statement, "StringEqualsIfExists", "dynamodb:ReturnValues") != ["NONE"]:
+            findings.append("a deletion may return the wrapped key")
+    spared = [
+        condition_values(each, "ForAnyValue:StringEquals", LEADING_KEYS)
+        for each in destroying
+        if not allows(each)
+    ]
+    return findings if ["fingerprint-ring"] in spared else [*findings, "the key ring too"]
+
+
+def check_the_trail_is_all_that_keepers_write_in_the_ledger(template: Template) -> list[str]:
+    findings = []
+    for statement in identity_statements(template, "VaultKeeperRole"):
+        if not allows(statement) or not covers_resource(statement, template.arn("JobsTable")):
+            continue
+        leading = condition_values(statement, "ForAllValues:StringLike", LEADING_KEYS)
+        if leading != ["forgotten/*"]:
+            findings.append(f"any of {leading}")
+        if condition_values(statement, "Null", LEADING_KEYS) != ["false"]:
+            findings.append("a request without leading keys meets ForAllValues")
+    return findings
+
+
+def check_who_sees_sealed_rows_or_wrapped_keys_by_trade_opens_none(
+    template: Template,
+) -> list[str]:
+    """Whatever somebody attaches to these roles later."""
+    return [
+        f"{role} is not denied {action} on {key}"
+        for role in ("KeyShredRole", "VaultAuditRole")
+        for key in ("FingerprintKey", "VaultKey")
+        for action in ("kms:CreateGrant", "kms:Decrypt", "kms:ReEncryptFrom")
+        if not denies(identity_statements(template, role), action, template.arn(key))
+    ]
+
+
+def check_re_indexing_changes_no_row(template: Template) -> list[str]:
+    """Whatever somebody attaches to the role later."""
+    policy = identity_statements(template, "ReindexRole")
+    vault = template.arn("VaultTable")
+    undenied = {
+        action
+        for action in DYNAMODB_ACTIONS
+        for arn in (vault, f"{vault}/index/any", f"{vault}/stream/any")
+        if not denies(policy, action, arn)
+    }
+    return difference("ReindexRole on VaultTable, if allowed,", undenied, {"dynamodb:Scan"})
 
 
 def check_keys_are_used_as_the_matrix_says(template: Template) -> list[str]:

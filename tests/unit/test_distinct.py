@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.distinct import DIGEST_BYTES, DistinctPans
 from pipeline.core.fingerprints import Fingerprinter
+from pipeline.errors import TransientError
 
 FINGERPRINTER = Fingerprinter(b"k" * 32, 1)
 NUMBERS = st.lists(st.integers(10**11, 10**11 + 30))
@@ -57,7 +59,7 @@ def test_a_million_pans_take_eight_bytes_each() -> None:
     for _ in range(5):
         distinct.add(pans)
     assert len(distinct) == 300_000
-    assert len(distinct.to_bytes()) == DIGEST_BYTES * 300_000
+    assert len(distinct.to_bytes()) == DIGEST_BYTES * (1 + 300_000)
 
 
 def test_no_pan_is_remembered_in_clear() -> None:
@@ -65,3 +67,22 @@ def test_no_pan_is_remembered_in_clear() -> None:
     distinct.add(fingerprints([4111111111111111]))
     assert b"4111111111111111" not in distinct.to_bytes()
     assert "4111111111111111" not in repr(distinct) + repr(vars(distinct))
+
+
+def test_fingerprints_under_another_key_are_not_held_against_these() -> None:
+    old, new = FINGERPRINTER, Fingerprinter(b"n" * 32, 2)
+    distinct = DistinctPans()
+    distinct.add(old.fingerprints([b"4111111111111111"], "scope"))
+    later = DistinctPans()
+    later.add(new.fingerprints([b"4111111111111111"], "scope"))
+    both = Fingerprinter(b"n" * 32, 2, earlier=old)
+    distinct.add(both.fingerprints([b"4111111111111111"], "scope"))
+    assert len(distinct) == 1
+    for act in (
+        lambda: distinct.add(new.fingerprints([b"5555555555554444"], "scope")),
+        lambda: distinct.has(new.fingerprints([b"5555555555554444"], "scope")),
+        lambda: distinct.add_all(later),
+        lambda: DistinctPans.from_bytes(distinct.to_bytes()).add_all(later),
+    ):
+        with pytest.raises(TransientError, match="fingerprint_key_changed"):
+            act()
