@@ -12,6 +12,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
@@ -110,7 +111,10 @@ def reader_speeds(rows: int = ROWS) -> list[dict[str, Any]]:
 
 
 def _medians(at: int, rows: int) -> dict[str, Any]:
-    runs = [_run(at, rows) for _ in range(RUNS)]
+    with tempfile.TemporaryDirectory() as folder:
+        file = str(Path(folder) / "file")
+        _in_a_process("make", at, rows, file)
+        runs = [json.loads(_in_a_process("read", at, rows, file)) for _ in range(RUNS)]
     middle = {
         name: statistics.median(run[name] for run in runs)
         for name in ("rows_a_second", "grown_megabytes")
@@ -118,43 +122,51 @@ def _medians(at: int, rows: int) -> dict[str, Any]:
     return {**runs[0], **middle}
 
 
-def _run(at: int, rows: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.reader_speeds", str(at), str(rows)]
+def _in_a_process(what: str, at: int, rows: int, file: str) -> str:
+    """What made the file may have needed more memory than its reader: each has its own process."""
+    command = [sys.executable, "-m", "benchmarks.reader_speeds", what, str(at), str(rows), file]
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
+    return done.stdout
 
 
 def _no_key(*_: object) -> NoReturn:
     raise AssertionError("none of these files is encrypted")
 
 
-def measure(case: Case) -> dict[str, Any]:
+def measure(name: str, layout: Layout, file: Path) -> dict[str, Any]:
     """One run of a reader in this process."""
-    name, make, layout = case
-    content = make()
+    size_bytes, read = file.stat().st_size, 0
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    started, read = time.process_time(), 0
-    upload = LookAhead(io.BytesIO(content), len(content))
-    for member in unpacked(upload, len(content), layout.format.type, _no_key):
-        for batch in read_record_batches(member(), layout):
-            read += batch.rows
+    started = time.process_time()
+    with file.open("rb") as stream:
+        upload = LookAhead(stream, size_bytes)
+        for member in unpacked(upload, size_bytes, layout.format.type, _no_key):
+            for batch in read_record_batches(member(), layout):
+                read += batch.rows
     seconds = time.process_time() - started
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     return {
         "reader": name,
-        "megabytes": len(content) / 1e6,
+        "megabytes": size_bytes / 1e6,
         "rows": read,
         "rows_a_second": read / seconds,
         "grown_megabytes": grown / _MEGABYTE_KB,
     }
 
 
+def _work(what: str, at: int, rows: int, file: Path) -> None:
+    name, make, layout = cases(rows)[at]
+    if what == "make":
+        file.write_bytes(make())
+    else:
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+        print(json.dumps(measure(name, layout, file)))
+
+
 def main() -> None:
     if len(sys.argv) > 2:
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-        rows = int(sys.argv[2])
-        print(json.dumps(measure(cases(rows)[int(sys.argv[1])])))
+        what, at, rows, file = sys.argv[1:]
+        _work(what, int(at), int(rows), Path(file))
         return
     for each in reader_speeds(int(sys.argv[1]) if len(sys.argv) > 1 else ROWS):
         print(
