@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import pyarrow as pa
@@ -37,6 +38,9 @@ _RUN = re.compile(f"DIGIT{_SEPARATED}{{{MIN_PAN_DIGITS - 1},}}".replace("DIGIT",
 ANY_RUN = re.compile(_RUN.pattern.replace("[0-9]", r"\d"))  # in the digits of any script
 _DIGIT_CLASSES = {True: "[0-9]", False: r"\p{Nd}"}  # by whether the text is ASCII
 _GROUP = re.compile(r"[0-9]+")
+_MAX_SPAN_DIGITS = 2 * MAX_PAN_DIGITS  # zeros before the PAN included
+_ZEROS = re.compile(f"0{{0,{_MAX_SPAN_DIGITS - MIN_RUN_DIGITS}}}")
+_ZERO = ord("0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,25 +129,29 @@ def _digits_of(run: str) -> str:
 
 
 def _card_like_spans(run: str, digits: str) -> Iterator[tuple[int, int]]:
-    """Whole groups of digits, or groups that follow one another, that could be a PAN together."""
-    edges = [0]
-    for group in _GROUP.findall(run):
-        edges.append(edges[-1] + len(group))
-    for first, start in enumerate(edges[:-1]):
-        for end in edges[first + 1 :]:
-            if end - start > 2 * MAX_PAN_DIGITS:
-                break
-            bare = digits[start:end].lstrip("0")
-            if _is_card_like(bare.encode("ascii")):
-                yield end - len(bare), end
+    """Whole groups of digits, or groups that follow one another, that could be a PAN together.
+
+    Zeros before the PAN do not count. What a digit costs does not depend on how many there are.
+    """
+    ends = list(accumulate(map(len, _GROUP.findall(run))))
+    is_end = frozenset(ends)
+    for start in (0, *ends[:-1]):
+        begin = _after_zeros(digits, start)
+        last = min(begin + MAX_PAN_DIGITS, start + _MAX_SPAN_DIGITS, len(digits))
+        for end in range(begin + MIN_RUN_DIGITS, last + 1):
+            if end in is_end and _is_card_like(digits[begin:end].encode("ascii")):
+                yield begin, end
+
+
+def _after_zeros(digits: str, start: int) -> int:
+    """Behind as many zeros as may stand before a PAN."""
+    match = _ZEROS.match(digits, start)
+    return match.end() if match else start
 
 
 def _is_card_like(digits: bytes) -> bool:
-    return (
-        MIN_RUN_DIGITS <= len(digits) <= MAX_PAN_DIGITS
-        and has_issuer_prefix(digits)
-        and passes_luhn(digits)
-    )
+    """Whether so many digits as a PAN has begin and end like one."""
+    return digits[0] != _ZERO and has_issuer_prefix(digits) and passes_luhn(digits)
 
 
 def _without_overlaps(hits: list[Hit]) -> list[Hit]:

@@ -90,6 +90,10 @@ class _Transactions:
             at -= self.record_bytes
         return max(at, 0)
 
+    def most_records(self, block: bytes) -> int:
+        """As many as fit."""
+        return len(block) // self.record_bytes + 1
+
 
 @dataclass(frozen=True, slots=True)
 class _TransactionsOfLines:
@@ -108,6 +112,10 @@ class _TransactionsOfLines:
                 return at
             end = at - 1
         return 0
+
+    def most_records(self, block: bytes) -> int:
+        """As many as line ends, and one without."""
+        return sum(map(block.count, (*self.line_ends, b"\r"))) + 1
 
 
 def _grammar(settings: Ctf, *, is_lines: bool) -> Grammar:

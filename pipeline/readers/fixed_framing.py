@@ -13,6 +13,7 @@ from pipeline.core.codepages import is_ebcdic
 from pipeline.errors import PermanentError
 from pipeline.readers.cells import RecordCodec, fixed_size
 from pipeline.readers.framing import (
+    MAX_RECORDS,
     ByteSource,
     Grammar,
     LineGrammar,
@@ -50,6 +51,10 @@ class EbcdicLineGrammar:
         """Behind the last line end."""
         return max(block.rfind(b"\x15"), block.rfind(b"\x25")) + 1
 
+    def most_records(self, block: bytes) -> int:
+        """As many as line ends, carriage returns too, and one without."""
+        return sum(map(block.count, (b"\x15", b"\x25", b"\r"))) + 1
+
 
 def blocks_of_length(
     stream: ByteSource, record_bytes: int, codec: RecordCodec, block_bytes: int
@@ -59,7 +64,7 @@ def blocks_of_length(
     Raises `PermanentError` `truncated_file` when the last one is not whole, unless what is left is
     filling.
     """
-    whole = max(block_bytes // record_bytes, 1) * record_bytes
+    whole = min(max(block_bytes // record_bytes, 1), MAX_RECORDS) * record_bytes
     while block := read_up_to(stream, whole):
         yield block_of_length(block, record_bytes, codec)
 

@@ -15,6 +15,9 @@ BLOCK_BYTES = 4 * 1024 * 1024
 A record of this length, line end included, is accepted; one of twice that never is.
 """
 
+MAX_RECORDS = 200_000
+"""How many records are read at once: small ones weigh far more as rows than as bytes."""
+
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -23,6 +26,9 @@ class Grammar(Protocol):
 
     def last_record_end(self, block: bytes) -> int:
         """The offset behind the last complete record of the block, 0 if there is none."""
+
+    def most_records(self, block: bytes) -> int:
+        """How many records the block has at most."""
 
 
 class ByteSource(Protocol):
@@ -44,6 +50,8 @@ def blocks_of_records(
 ) -> Iterator[bytes]:
     """Blocks that each hold whole records only; the last one may lack its final line end.
 
+    They hold `MAX_RECORDS` at most.
+
     Raises `PermanentError` `record_too_long` when a record is longer than a block and not complete
     yet.
     """
@@ -52,12 +60,36 @@ def blocks_of_records(
         rest += fresh
         end = grammar.last_record_end(rest)
         if end:
-            yield rest[:end]
+            yield from _parts(rest[:end], grammar)
             rest = rest[end:]
         if len(rest) > block_bytes:
             raise PermanentError("record_too_long", f"a record is longer than {block_bytes} bytes")
     if rest:
-        yield rest
+        yield from _parts(rest, grammar)
+
+
+def _parts(block: bytes, grammar: Grammar) -> Iterator[bytes]:
+    """The block, halved for as long as there may be too many records in it."""
+    if grammar.most_records(block) <= MAX_RECORDS or not (end := _middle(block, grammar)):
+        yield block
+        return
+    yield from _parts(block[:end], grammar)
+    yield from _parts(block[end:], grammar)
+
+
+def _middle(block: bytes, grammar: Grammar) -> int:
+    """Behind a record about half-way; 0 if the first one leaves no room for too many others."""
+    behind = len(block) // 2
+    while behind > MAX_RECORDS // 2:
+        if end := grammar.last_record_end(block[: len(block) - behind]):
+            return end
+        behind //= 2
+    return 0
+
+
+def lines_in(block: bytes) -> int:
+    """How many line ends the block has; a line feed behind a carriage return is one with it."""
+    return block.count(b"\n") + block.count(b"\r") - block.count(b"\r\n")
 
 
 class Utf8Stream:
@@ -169,6 +201,10 @@ class LineGrammar:
             return end
         return block.rfind(b"\r", 0, len(block) - 1) + 1
 
+    def most_records(self, block: bytes) -> int:
+        """As many as line ends, and one without."""
+        return lines_in(block) + 1
+
 
 class QuotedGrammar:
     """Records of a delimited file with quotes or escapes, which may hide delimiters and line ends.
@@ -198,6 +234,10 @@ class QuotedGrammar:
         """Behind the last of the complete records, quotes closed, that follow one another."""
         match = self._complete.match(block, start)
         return match.end() if match else start
+
+    def most_records(self, block: bytes) -> int:
+        """As many as line ends, and one without."""
+        return lines_in(block) + 1
 
     def one_record_end(self, block: bytes, start: int) -> int | None:
         """Behind the record that begins at `start`; None when its quotes do not close."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from pipeline.errors import PermanentError
 from pipeline.readers.fixed_framing import read_up_to
-from pipeline.readers.framing import ByteSource, SeekableSource
+from pipeline.readers.framing import MAX_RECORDS, ByteSource, SeekableSource
 
 BLOCK_BYTES_1014 = 1014
 DATA_BYTES = 1012  # of a block
@@ -81,15 +81,17 @@ def messages(
     """
     rest, is_empty = b"", not offset_bytes
     while fresh := stream.read(block_bytes):
-        rest, is_empty = rest + fresh, False
-        records, end, is_over = _split(rest, offset_bytes)
-        offset_bytes += end
-        if records:
-            yield Messages(records, end)
-        rest = rest[end:]
-        if is_over:
-            _refuse_more(rest[LENGTH_BYTES:], stream, block_bytes)
-            return
+        rest, is_empty, is_cut = rest + fresh, False, True
+        while is_cut:
+            records, end, is_over = _split(rest, offset_bytes)
+            is_cut = len(records) == MAX_RECORDS
+            offset_bytes += end
+            if records:
+                yield Messages(records, end)
+            rest = rest[end:]
+            if is_over:
+                _refuse_more(rest[LENGTH_BYTES:], stream, block_bytes)
+                return
     if is_empty:
         raise PermanentError("empty_file", "the file holds no bytes")
     if rest or not is_part:
@@ -99,10 +101,10 @@ def messages(
 
 
 def _split(data: bytes, offset_bytes: int) -> tuple[list[bytes], int, bool]:
-    """The complete records, where they end, and whether the end of the file stands there."""
+    """The complete records, `MAX_RECORDS` at most; where they end; whether the file ends there."""
     records: list[bytes] = []
     at, size = 0, len(data)
-    while at + LENGTH_BYTES <= size:
+    while at + LENGTH_BYTES <= size and len(records) < MAX_RECORDS:
         (length,) = _LENGTH.unpack_from(data, at)
         if not length:
             return records, at, True

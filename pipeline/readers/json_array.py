@@ -5,12 +5,19 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from pipeline.core.layouts import Layout
 from pipeline.core.structured_formats import Json
 from pipeline.errors import PermanentError
 from pipeline.model import START, Position
-from pipeline.readers.framing import BLOCK_BYTES, ByteSource, SeekableSource, Utf8Stream
+from pipeline.readers.framing import (
+    BLOCK_BYTES,
+    MAX_RECORDS,
+    ByteSource,
+    SeekableSource,
+    Utf8Stream,
+)
 from pipeline.readers.json_values import (
     as_record,
     is_nested_too_deep,
@@ -50,7 +57,8 @@ def read_json_array(
     rows = start.rows
     while end_bytes is None or document.offset_bytes < end_bytes:
         limit = document.offset_bytes + block_bytes
-        found = list(document.elements(limit if end_bytes is None else min(limit, end_bytes)))
+        elements = document.elements(limit if end_bytes is None else min(limit, end_bytes))
+        found = list(islice(elements, MAX_RECORDS))
         if not found:
             break
         yield records.batch(found, rows + 1, Position(document.offset_bytes, rows + len(found)))
@@ -138,8 +146,9 @@ class _Document:
                 self._at += 1
                 self._next_character()
             self._is_at_first = False
-            yield self._element()
+            element = self._element()
             self._pass()
+            yield element
 
     def _element(self) -> Record:
         begin = self._at - self._passed

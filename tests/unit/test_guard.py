@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.core import guard
 from pipeline.core.guard import (
     KnownPans,
     beginnings_of,
@@ -18,7 +19,7 @@ from pipeline.core.guard import (
     replaced,
     windows,
 )
-from pipeline.core.pans import passes_luhn
+from pipeline.core.pans import has_issuer_prefix, passes_luhn
 from pipeline.samples.cards import synthetic_pans
 
 PAN = "4111111111111111"
@@ -182,3 +183,52 @@ def test_no_pan_escapes_the_windows(digits: str, pan: str) -> None:
 def test_a_hit_does_not_show_its_digits() -> None:
     assert PAN not in repr(find_pans(PAN))
     assert not passes_luhn(FAILS_LUHN.encode())
+
+
+def spans_of_all_groups(text: str) -> set[tuple[int, int]]:
+    """Every pair of edges between groups looked at: what the guard must find, only slower."""
+    groups = text.split()
+    edges = [sum(map(len, groups[:at])) for at in range(len(groups) + 1)]
+    digits = "".join(groups)
+    found = set()
+    for first, start in enumerate(edges):
+        for end in edges[first + 1 :]:
+            bare = digits[start:end].lstrip("0").encode()
+            is_short = end - start <= 38 and 13 <= len(bare) <= 19
+            if is_short and has_issuer_prefix(bare) and passes_luhn(bare):
+                found.add((end - len(bare), end))
+    return found
+
+
+GROUPS = st.lists(
+    st.one_of(
+        st.sampled_from(["0", "00000", "4", "1", "4111", "1111", PAN, "0" * 20, "378282246310005"]),
+        st.text("0123456789", min_size=1, max_size=20),
+    ),
+    min_size=1,
+    max_size=40,
+)
+
+
+@given(GROUPS)
+def test_no_span_of_groups_is_left_out(groups: list[str]) -> None:
+    text = " ".join(groups)
+    found = guard._card_like_spans(text, "".join(groups))
+    assert set(found) == spans_of_all_groups(text)
+
+
+@pytest.mark.parametrize("groups", ["4 1 ", "0 ", "4111 1", "00000000000004 ", PAN + " "])
+def test_what_a_digit_costs_does_not_grow_with_the_cell(
+    groups: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+
+    def counted(digits: bytes) -> bool:
+        nonlocal looks
+        looks += 1
+        return False
+
+    monkeypatch.setattr(guard, "_is_card_like", counted)
+    text = groups * (1_000_000 // len(groups))
+    assert find_pans(text) == []
+    assert looks <= 7 * len(text.split())
