@@ -1,0 +1,181 @@
+"""What the words around a number say it is: a card, something else, or nothing."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from enum import Enum
+
+NEAR_CHARACTERS = 100  # about a sentence
+_MAX_CONNECTIVES = 6
+
+
+class Label(Enum):
+    """What a word says of the number beside it.
+
+    `OTHER` is a word that a card may stand behind now and then (a reference, an account); `NEVER`
+    one of a numbering system of its own (IMEI, IBAN, telephone).
+    """
+
+    CARD = "card"
+    OTHER = "other"
+    NEVER = "never"
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_CARD = _set(
+    """card cc pan primaryaccount ccn cardholder visa mastercard amex americanexpress discover
+    diners jcb unionpay maestro rupay mir verve troy debit credit plastic cvv cvc exp expiry expire
+    expiring expiration valid paid pay paying charge charged funding
+    carte bancaire cb paiement paye karte karten kreditkarten bezahlt gueltig
+    tarjeta credito debito pagado pagada cartao cartoes pago carta pagato kaart kaarten betaald
+    kort kortet betalt kortti kart karti karta karty kartu kredi karte kartya kartica"""
+)
+_CARD_ENDINGS = ("card", "karte", "karten", "kaart", "kort", "kortti", "kart", "karta", "kartya")
+_OTHER = _set(
+    """ref reference referenz referencia referencia riferimento referentie rrn arn stan trace
+    invoice inv bill rechnung rechnungs facture factura fattura factuur fatura faktura
+    order ord po purchase bestell bestellung auftrag auftrags commande pedido ordine bestelling
+    encomenda siparis zamowienie zamowienia objednavka tracking track trk parcel shipment shipping
+    package consignment sendung sendungs paket colis suivi envio guia spedizione pacco pakket
+    kargo takip przesylki ups fedex dhl usps awb waybill ticket case claim incident
+    customer client member kunde kunden cliente klant account acct konto kontos compte cuenta conta
+    conto rekening hesap transaction txn trx trans transaktion transaktions transaccion operation
+    operacion auth authorization authorisation approval batch terminal merchant mid tid booking
+    buchung buchungs reservation reserva policy police poliza contract vertrag vertrags contrat
+    contrato serial seriennummer serie serien sku article artikel item product produkt device
+    request session correlation message msg event job file log barcode voucher coupon lot
+    document doc receipt beleg quittung recu recibo ricevuta settlement payout processor gateway
+    acquirer psp meter zaehler confirmation seq sequence sn"""
+)
+_NEVER = _set(
+    """imei meid iccid icc sim eid iban bban bic swift sepa tel telephone telefon telefono telefone
+    phone mobile mobil cell handy handynummer fax whatsapp sms msisdn call ruf rufnummer ruckruf
+    portable puhelin gsm uuid guid hash checksum sha md epoch timestamp zeitstempel horodatage
+    isbn issn ean gtin upc vat ust tax steuer steuernummer siret siren nif cif dni nie cpf cnpj
+    ssn nino nir insee pesel tckn aadhaar bsn sin curp passport passeport reisepass licence license
+    vin mac ip latitude longitude lat lon gps"""
+)
+_CONNECTIVES = _set(
+    """number numbers nbr no nos nr num numero nummer n id ids code key value val data is was are
+    my our your the a an of for was ist war lautet die der das mein meine unsere est sont le la les
+    de du mon ma votre es son el su mi mio il sono e o er mijn het het numer cislo numarasi numarali
+    generated issued assigned created given received registered details info full digits pos
+    identifier"""
+)
+_COPULAS = _set("is was are ist war est es e er jest became")
+_NUMBER_ENDINGS = ("nummer", "numarasi", "number", "num", "nr", "no", "id", "code")
+# A card that is none for payments: says nothing either way.
+_OTHER_CARDS = _set("id loyalty membership library business identity bonus sim")
+_UNSPACED = {  # scripts or words that endings grow on: a stem anywhere in the word counts
+    Label.CARD: (
+        "卡",
+        "カード",
+        "카드",
+        "карт",
+        "कार्ड",
+        "بطاق",
+        "البطاقة",
+        "כרטיס",
+        "κάρτ",
+        "καρτ",
+    ),
+    Label.OTHER: (
+        *("订单", "订購", "訂單", "运单", "快递", "发票", "流水", "参考", "注文", "伝票", "追跡"),
+        *(
+            "주문",
+            "송장",
+            "заказ",
+            "накладн",
+            "счет",
+            "счёт",
+            "референс",
+            "трек",
+            "طلب",
+            "παραγγελ",
+        ),
+    ),
+    Label.NEVER: ("电话", "電話", "手机", "전화", "телефон", "тел", "هاتف", "τηλ"),
+}
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_WORD = re.compile(r"[^\W\d_]+")
+_LONG_NUMBER = re.compile(r"\d{3}")
+
+
+def label_before(text: str) -> Label | None:
+    """What the words right before a number say, `text` being what precedes it."""
+    window = text[-NEAR_CHARACTERS:]
+    numbers = [match.end() for match in _LONG_NUMBER.finditer(window)]
+    words = words_of(window[numbers[-1] :] if numbers else window)
+    for at in range(len(words) - 1, max(len(words) - 1 - _MAX_CONNECTIVES, -1), -1):
+        label = label_of(words[at], words[at - 1] if at else "")
+        if label or words[at] not in _CONNECTIVES:
+            return label
+    return None
+
+
+def label_after(text: str) -> Label | None:
+    """What is said of a number behind it: `… is my tracking number`, `… (order)`."""
+    words = words_of(text[:NEAR_CHARACTERS])
+    is_remark = text.lstrip().startswith(("(", "["))
+    if not words or not (is_remark or words[0] in _COPULAS):
+        return None
+    for at, word in enumerate(words[:_MAX_CONNECTIVES]):
+        label = label_of(word, words[at - 1] if at else "")
+        if label or word not in _CONNECTIVES | _COPULAS:
+            return label
+    return None
+
+
+def mentions_card(before: str, after: str) -> bool:
+    """Whether a card is spoken of near a number."""
+    words = [*words_of(before[-NEAR_CHARACTERS:]), *words_of(after[: NEAR_CHARACTERS // 2])]
+    pairs = zip(words, ["", *words], strict=False)
+    return any(label_of(word, earlier) is Label.CARD for word, earlier in pairs)
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text or an identifier, in lower case and without accents."""
+    if not text.isascii():
+        text = _unaccented(text)
+    return [word.lower() for word in _WORD.findall(_CAMEL.sub(" ", text))]
+
+
+def _unaccented(text: str) -> str:
+    parts = unicodedata.normalize("NFKD", text)
+    bare = "".join(each for each in parts if not unicodedata.combining(each))
+    return unicodedata.normalize("NFC", bare).replace("ß", "ss").replace("ł", "l")
+
+
+def label_of(word: str, earlier: str = "") -> Label | None:
+    """What a word says, the one before it at hand."""
+    if word in ("account", "acct", "konto") and earlier in ("card", "primary", "credit", "debit"):
+        return Label.CARD
+    if earlier in _OTHER_CARDS and word.endswith(_CARD_ENDINGS):
+        return None
+    for form in (word, word.removesuffix("s"), *_without_number_endings(word)):
+        if form in _NEVER:
+            return Label.NEVER
+        if form in _OTHER:
+            return Label.OTHER
+        if form in _CARD or (len(form) > len("card") and form.endswith(_CARD_ENDINGS)):
+            return Label.CARD
+    return None if word.isascii() else _label_of_stem(word)
+
+
+def _without_number_endings(word: str) -> list[str]:
+    return [
+        word.removesuffix(ending)
+        for ending in _NUMBER_ENDINGS
+        if word.endswith(ending) and word != ending
+    ]
+
+
+def _label_of_stem(word: str) -> Label | None:
+    """The label of the stem that stands last in a word."""
+    places = {max(word.rfind(stem) for stem in stems): label for label, stems in _UNSPACED.items()}
+    last = max(places)
+    return places[last] if last >= 0 else None
