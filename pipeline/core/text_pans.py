@@ -29,6 +29,7 @@ from pipeline.core.text_labels import Label, label_after, label_before, mentions
 from pipeline.core.text_shapes import Groups, grouping_weight, surroundings_weight
 
 NEAR_CHARACTERS = 100
+SHORT_DIGITS = 15  # ITU-T E.164; GTIN 14
 ACCEPTED = 1  # the least sum of the weights below
 
 # Lengths that a scheme issues: those that say card by themselves, and those that other systems
@@ -39,13 +40,13 @@ _LENGTHS: dict[str, tuple[frozenset[int], frozenset[int]]] = {
     "amex": (frozenset({15}), frozenset()),
     "diners": (frozenset({14, 16}), frozenset({19})),
     "discover": (frozenset({16, 19}), frozenset({17, 18})),
-    "jcb": (frozenset({16}), frozenset({17, 18, 19})),
+    "jcb": (frozenset({16, 19}), frozenset({17, 18})),
     "unionpay": (frozenset({16, 19}), frozenset({17, 18})),
-    "maestro": (frozenset({16}), frozenset({12, 13, 14, 15, 17, 18, 19})),
+    "maestro": (frozenset({16, 19}), frozenset({12, 13, 14, 15, 17, 18})),
     "rupay": (frozenset({16}), frozenset({19})),
-    "mir": (frozenset({16}), frozenset({17, 18, 19})),
+    "mir": (frozenset({16, 19}), frozenset({17, 18})),
     "troy": (frozenset({16}), frozenset()),
-    "verve": (frozenset({16}), frozenset({18, 19})),
+    "verve": (frozenset({16, 19}), frozenset({18})),
     "uatp": (frozenset(), frozenset({15})),
     # Humo 9860 and UzCard 8600, and JCB's 2131 of old: no prefixes for the strict guard.
     "unknown": (frozenset(), frozenset({15, 16})),
@@ -131,8 +132,9 @@ def _candidate(text: str, groups: Groups, first: int, last: int) -> _Candidate |
     if weight is None:
         return None
     weight += _PADDED if len(digits) < end - start else grouping_weight(groups, first, last)
-    weight += surroundings_weight(text, groups, first, last)
-    weight += _weight_of_words(text, groups.places[start], groups.places[end - 1] + 1)
+    doubts = surroundings_weight(text, groups, first, last)
+    words = _weight_of_words(text, groups.places[start], groups.places[end - 1] + 1, len(digits))
+    weight += doubts + (0 if doubts and words == _MENTIONED else words)
     return _Candidate(end - len(digits), end, weight, digits)
 
 
@@ -152,7 +154,7 @@ def _weight_of_number(digits: str) -> int | None:
     return weight + _NO_CHECK_DIGIT if scheme == "unionpay" else None
 
 
-def _weight_of_words(text: str, start: int, end: int) -> int:
+def _weight_of_words(text: str, start: int, end: int, digits: int) -> int:
     before = text[max(start - NEAR_CHARACTERS, 0) : start]
     after = text[end : end + NEAR_CHARACTERS]
     match label_before(before) or label_after(after):
@@ -160,6 +162,8 @@ def _weight_of_words(text: str, start: int, end: int) -> int:
             return _LABELLED
         case Label.OTHER:
             return _LABELLED_OTHER
+        case Label.SHORT:
+            return _LABELLED_OTHER if digits <= SHORT_DIGITS else 0
         case Label.NEVER:
             return _LABELLED_NEVER
         case _:

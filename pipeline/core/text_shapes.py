@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Self
 
+from pipeline.core.pans import passes_luhn
 from pipeline.core.text_labels import Label, label_of, words_of
 
 _NEAR = 48  # characters: longer than an IBAN or a UUID
@@ -22,6 +23,7 @@ _EMBOSSED = 2
 _GROUPED_OTHERWISE = -1
 _MIXED_SEPARATORS = -3
 _PART_OF_A_CHAIN = -3
+_END_OF_A_CHAIN = -5
 _JOINED_BEFORE = -2
 _JOINED_BEHIND = -1
 _GLUED = -3
@@ -33,12 +35,16 @@ _UUID = re.compile(r"(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f
 _IBAN = re.compile(
     r"\b[A-Z]{2}[0-9]{2}(?:[ \u00a0]?[A-Z0-9]{4}){2,7}(?:[ \u00a0]?[A-Z0-9]{1,3})?\b"
 )
+TELEPHONE_BEFORE = re.compile(r"\+[0-9 ()./-]{0,8}$|\([0-9+ ]{1,5}\)[ -]?$")
+_TELEPHONE_DIGITS = 15  # ITU-T E.164
+_DECIMAL_BEFORE = re.compile(r"(?<![0-9])[0-9]{1,3},$")
 _ADDRESS = re.compile(r"(?i)(?:https?://|www\.|ftp://|mailto:)\S*$|\S+@$")
-_DATE_OR_TIME = re.compile(r"(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])[0-9]*")
 _LATIN_BEFORE = re.compile(r"[A-Za-z\u00c0-\u024f\u0400-\u04ff]+$")
 _WORD_BEHIND = re.compile(r"[A-Za-z\u00c0-\u024f\u0400-\u04ff]+")
 _FILLER = re.compile(r"[fF]+")  # EMV Book 3, tag 5A
 _CODE_LETTERS = 4  # prefixes of identifiers are short and capital: TRX, INV, 1Z
+_DAY_DIGITS = 2  # or an hour, a minute
+_WHOLE_DIGITS = 3  # before a decimal point with more than ten digits behind it
 _EXPIRY_OR_CODE = 4  # digits: MMYY, or a verification code
 
 
@@ -81,14 +87,31 @@ def grouping_weight(groups: Groups, first: int, last: int) -> int:
     if len(separators) > 1:
         return _MIXED_SEPARATORS
     lengths = tuple(groups.length(at) for at in range(first, last + 1))
+    if separators == {"."} and len(lengths) == 2 and lengths[0] <= _WHOLE_DIGITS:
+        return _OTHER_SYSTEM  # a decimal number
     weight = _EMBOSSED if lengths in _CARD_GROUPINGS else _GROUPED_OTHERWISE
-    goes_on = _is_joined(groups, first - 1, separators) or (
-        _is_joined(groups, last, separators) and groups.length(last + 1) > _EXPIRY_OR_CODE
-    )
-    is_four_by_four = lengths[:3] == (4, 4, 4) and last - first > 2
-    if lengths in _CARD_GROUPINGS and _is_joined(groups, last, separators) and not goes_on:
-        goes_on = not is_four_by_four and lengths != (4, 6, 5)
-    return weight + (_PART_OF_A_CHAIN if goes_on else 0)
+    if _is_joined(groups, first - 1, separators) and not _follows_a_card(groups, first):
+        weight += _END_OF_A_CHAIN
+    if _is_joined(groups, last, separators):
+        weight += _weight_of_beginning(groups, last, lengths)
+    return weight
+
+
+def _follows_a_card(groups: Groups, first: int) -> bool:
+    """Whether the groups before are a number of their own, or a day or an hour."""
+    if groups.length(first - 1) <= _DAY_DIGITS:
+        return True
+    start = groups.edges[max(first - 4, 0)]
+    return passes_luhn(groups.digits[start : groups.edges[first]].encode("ascii"))
+
+
+def _weight_of_beginning(groups: Groups, last: int, lengths: tuple[int, ...]) -> int:
+    """What it says that a number goes on in the way in which it is written."""
+    is_end_of_run = last + 2 == len(groups.edges) - 1
+    if lengths == (4, 4, 4, 4) and is_end_of_run and groups.length(last + 1) <= _DAY_DIGITS:
+        return _PART_OF_A_CHAIN  # 17 or 18 digits; an expiry would be two groups
+    is_whole = lengths in ((4, 4, 4, 4), (4, 6, 5)) and groups.length(last + 1) <= _EXPIRY_OR_CODE
+    return 0 if is_whole else _PART_OF_A_CHAIN
 
 
 def _is_joined(groups: Groups, at: int, separators: set[str]) -> bool:
