@@ -35,9 +35,9 @@ _UUID = re.compile(r"(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f
 _IBAN = re.compile(
     r"\b[A-Z]{2}[0-9]{2}(?:[ \u00a0]?[A-Z0-9]{4}){2,7}(?:[ \u00a0]?[A-Z0-9]{1,3})?\b"
 )
-TELEPHONE_BEFORE = re.compile(r"\+[0-9 ()./-]{0,8}$|\([0-9+ ]{1,5}\)[ -]?$")
+_TELEPHONE_BEFORE = re.compile(r"\+[0-9 ()./-]{0,8}$|\([0-9+ ]{1,5}\)[ -]?$")
 _TELEPHONE_DIGITS = 15  # ITU-T E.164
-_DECIMAL_BEFORE = re.compile(r"(?<![0-9])[0-9]{1,3},$")
+_DECIMAL_BEFORE = re.compile(r"(?<![0-9.,])0,$")
 _ADDRESS = re.compile(r"(?i)(?:https?://|www\.|ftp://|mailto:)\S*$|\S+@$")
 _LATIN_BEFORE = re.compile(r"[A-Za-z\u00c0-\u024f\u0400-\u04ff]+$")
 _WORD_BEHIND = re.compile(r"[A-Za-z\u00c0-\u024f\u0400-\u04ff]+")
@@ -147,13 +147,9 @@ def _joints(groups: Groups, first: int, last: int) -> int:
 
 
 def _is_of_another_system(before: str, number: str, behind: str) -> bool:
-    if before.endswith(("+", "+(")) or re.search(
-        r"\+[0-9 ()./-]{1,8}$|\([0-9+ ]{1,5}\)[ -]?$", before
-    ):
+    if _TELEPHONE_BEFORE.search(before) or _DECIMAL_BEFORE.search(before):
         return True
-    if re.search(r"[0-9],$", before) and number.isdigit():  # a decimal comma
-        return True
-    if number.startswith("00") and len(number) <= len("00") + 15:  # ITU-T E.164
+    if number.startswith("00") and len(number) <= len("00") + _TELEPHONE_DIGITS:
         return True
     around, at = before + number + behind, len(before)
     inside = [each.span() for each in _UUID.finditer(around)]

@@ -17,7 +17,7 @@ REMOVED = "[removed]"
 LEAST_TRACK_CHARACTERS = 20  # 12 digits, a separator, YYMM and a service code
 
 _SUSPECT = r"[0-9]{12}[=Dd][0-9]{7}|[Bb][0-9]{12,19}\^"  # cheap, and finds more than there is
-_TRACK_1 = r"%?[Bb][0-9]{12,19}\^[^^\r\n]{2,26}\^[0-9^]{4}[^\r\n,;|\t\"?]*\??"
+_TRACK_1 = r"%?[Bb][0-9]{12,19}\^[^^\r\n]{2,26}\^[0-9^]{4}(?:[^\s,;|\"?]| +(?=[0-9]))*\??"
 _TRACK_2 = (
     r";?(?<![0-9A-Za-z])(?P<pan>[0-9]{12,19})[=Dd]"
     r"[0-9]{2}(?:0[1-9]|1[0-2])[0-9]{3}[0-9]*[Ff]?\??(?![A-Za-z])"
