@@ -44,6 +44,7 @@ _WORD_BEHIND = re.compile(r"[A-Za-z\u00c0-\u024f\u0400-\u04ff]+")
 _FILLER = re.compile(r"[fF]+")  # EMV Book 3, tag 5A
 _CODE_LETTERS = 4  # prefixes of identifiers are short and capital: TRX, INV, 1Z
 _DAY_DIGITS = 2  # or an hour, a minute
+_CENT_DIGITS = 2
 _WHOLE_DIGITS = 3  # before a decimal point with more than ten digits behind it
 _EXPIRY_OR_CODE = 4  # digits: MMYY, or a verification code
 
@@ -87,8 +88,9 @@ def grouping_weight(groups: Groups, first: int, last: int) -> int:
     if len(separators) > 1:
         return _MIXED_SEPARATORS
     lengths = tuple(groups.length(at) for at in range(first, last + 1))
-    if separators == {"."} and len(lengths) == 2 and lengths[0] <= _WHOLE_DIGITS:
-        return _OTHER_SYSTEM  # a decimal number
+    is_decimal = separators == {"."} and len(lengths) == 2
+    if is_decimal and (lengths[0] <= _WHOLE_DIGITS or lengths[1] <= _CENT_DIGITS):
+        return _OTHER_SYSTEM
     weight = _EMBOSSED if lengths in _CARD_GROUPINGS else _GROUPED_OTHERWISE
     if _is_joined(groups, first - 1, separators) and not _follows_a_card(groups, first):
         weight += _END_OF_A_CHAIN
