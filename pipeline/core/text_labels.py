@@ -97,13 +97,13 @@ _BREAK = re.compile(r"[!?;,]\s|(?<=[^\W\d_]{5})\.\s|[。！？，；]")  # noqa:
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WORD = re.compile(r"[^\W\d_]+")
 _REMARK = re.compile(r"\s?[(\[]([^()\[\]0-9]{1,40})[)\]]")
-_LONG_NUMBER = re.compile(r"\d{3}")
+_OTHER_NUMBER = re.compile(r"(?<![^\W\d_])\d+|\d{3}")  # the words before it are its own
 
 
 def label_before(text: str) -> Label | None:
     """What the words right before a number say, `text` being what precedes it."""
     window = text[-NEAR_CHARACTERS:]
-    for end in (_LONG_NUMBER, _BREAK):
+    for end in (_OTHER_NUMBER, _BREAK):
         window = window[max((match.end() for match in end.finditer(window)), default=0) :]
     words = words_of(window)
     is_identifier = bool(words) and words[-1] in _IDENTIFIERS and len(words) > 1

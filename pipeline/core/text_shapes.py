@@ -11,14 +11,14 @@ from pipeline.core.pans import passes_luhn
 from pipeline.core.text_labels import Label, label_of, words_of
 
 _NEAR = 48  # characters: longer than an IBAN or a UUID
-# How cards are embossed (ISO/IEC 7813 prints them so): 4-4-4-4, Amex 4-6-5, Diners 4-6-4, …
+# How cards are embossed: 4-4-4-4, Amex 4-6-5, Diners 4-6-4, …
 _CARD_GROUPINGS = frozenset(
     {
         *((4, 4, 4, 4), (4, 6, 5), (4, 6, 4), (4, 4, 4, 4, 3), (4, 4, 4, 4, 2), (4, 4, 4, 4, 1)),
-        *((6, 13), (8, 8), (4, 4, 4, 1), (4, 4, 4, 2), (4, 4, 4), (4, 4, 4, 3), (3, 3, 3, 4)),
-        *((4, 4, 5), (4, 5, 6), (6, 10), (4, 3, 3, 3)),
+        *((6, 13), (8, 8), (4, 4, 4, 1), (4, 4, 4, 2), (4, 4, 4, 3), (6, 10), (4, 3, 3, 3)),
     }
 )
+_NOT_ONLY_CARDS = frozenset({(4, 4, 4), (3, 3, 3, 4), (4, 4, 5), (4, 5, 6)})  # Maestro, UATP
 _EMBOSSED = 2
 _GROUPED_OTHERWISE = -1
 _MIXED_SEPARATORS = -3
@@ -30,6 +30,7 @@ _GLUED = -3
 _IN_AN_ADDRESS = -2
 _OTHER_SYSTEM = -9
 
+_JOINTS = ("-", "_", ".")
 _DIGITS = re.compile(r"[0-9]+")
 _UUID = re.compile(r"(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _IBAN = re.compile(
@@ -42,6 +43,7 @@ _ADDRESS = re.compile(r"(?i)(?:https?://|www\.|ftp://|mailto:)\S*$|\S+@$")
 _LATIN_BEFORE = re.compile(r"[A-Za-z\u00c0-\u024f\u0400-\u04ff]+$")
 _WORD_BEHIND = re.compile(r"[A-Za-z\u00c0-\u024f\u0400-\u04ff]+")
 _FILLER = re.compile(r"[fF]+")  # EMV Book 3, tag 5A
+_UNIT_LETTERS = 2
 _CODE_LETTERS = 4  # prefixes of identifiers are short and capital: TRX, INV, 1Z
 _DAY_DIGITS = 2  # or an hour, a minute
 _CENT_DIGITS = 2
@@ -92,6 +94,8 @@ def grouping_weight(groups: Groups, first: int, last: int) -> int:
     if is_decimal and (lengths[0] <= _WHOLE_DIGITS or lengths[1] <= _CENT_DIGITS):
         return _OTHER_SYSTEM
     weight = _EMBOSSED if lengths in _CARD_GROUPINGS else _GROUPED_OTHERWISE
+    if lengths in _NOT_ONLY_CARDS:
+        weight = 0
     if _is_joined(groups, first - 1, separators) and not _follows_a_card(groups, first):
         weight += _END_OF_A_CHAIN
     if _is_joined(groups, last, separators):
@@ -140,7 +144,7 @@ def _joints(groups: Groups, first: int, last: int) -> int:
     if first != last:
         return 0
     weight = 0
-    if first > 0 and groups.separators[first - 1].strip():
+    if first > 0 and groups.separators[first - 1] in _JOINTS:
         is_decimal = groups.separators[first - 1] == "."
         weight += _OTHER_SYSTEM if is_decimal else _JOINED_BEFORE
     if last < len(groups.separators) and groups.separators[last] in ("-", "_"):
@@ -174,8 +178,8 @@ def _glue(before: str, behind: str) -> int:
     word = _WORD_BEHIND.match(behind)
     if word and not _FILLER.fullmatch(word[0]):
         continues = behind[word.end() : word.end() + 1].isdigit()
-        is_short = len(word[0]) <= 2
-        weight += _GLUED if continues or is_short else 0
+        is_of_code = continues or len(word[0]) <= _UNIT_LETTERS
+        weight += _GLUED if is_of_code and label_of(word[0].lower()) is not Label.CARD else 0
     return weight
 
 
