@@ -49,6 +49,7 @@ _OTHER = _set(
     operacion auth authorization authorisation approval batch terminal merchant mid tid booking
     buchung buchungs reservation reserva policy police poliza contract vertrag vertrags contrat
     contrato serial seriennummer serie serien sku article artikel produkt
+    loan mortgage patient mrn reading build license licence
     request session correlation barcode voucher coupon lot
     receipt beleg quittung recu recibo ricevuta settlement payout processor gateway
     acquirer psp meter zaehler confirmation seq sequence sn"""
@@ -60,8 +61,7 @@ _NEVER = _set(
 _SHORT = _set(
     """tel telephone telefon telefono telefone phone mobile mobil cell handy fax whatsapp sms msisdn
     call ruf ruckruf portable puhelin gsm isbn issn ean gtin upc vat tax steuer siret siren nif cif
-    dni nie cpf cnpj ssn nino nir insee pesel tckn aadhaar bsn ahv passport passeport reisepass
-    licence license"""
+    dni nie cpf cnpj ssn nino nir insee pesel tckn aadhaar bsn ahv passport passeport reisepass"""
 )
 _CONNECTIVES = _set(
     """number numbers nbr no nos nr num numero nummer n id ids code key value val data is was are
@@ -91,9 +91,13 @@ _FORMS = {
     Label.OTHER: _OTHER,
     Label.CARD: _CARD,
 }
+_PAIRS = {
+    **{(kind, "account"): Label.CARD for kind in ("card", "primary", "credit", "debit")},
+    ("s", "n"): Label.OTHER,  # serial number
+}
 _COMPOUND_ENDINGS = ("nummer", "numarasi", "referenz", "verfolgung", "schein", "zeichen")
 # Where a sentence ends or another begins; a point behind a short word is an abbreviation's.
-_BREAK = re.compile(r"[!?;,]\s|(?<=[^\W\d_]{5})\.\s|[。！？，；]")  # noqa: RUF001
+_BREAK = re.compile(r"[!?;,]\s|(?<=[^\W\d_]{5})(?<!nr)(?<!no)(?<!num)(?<!ref)\.\s|[。！？，；]")  # noqa: RUF001
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WORD = re.compile(r"[^\W\d_]+")
 _REMARK = re.compile(r"\s?[(\[]([^()\[\]0-9]{1,40})[)\]]")
@@ -149,19 +153,22 @@ def _unaccented(text: str) -> str:
 
 def label_of(word: str, earlier: str = "") -> Label | None:
     """What a word says, the one before it at hand."""
-    if word in ("account", "acct", "konto") and earlier in ("card", "primary", "credit", "debit"):
-        return Label.CARD
+    if (earlier, word) in _PAIRS:
+        return _PAIRS[earlier, word]
     if earlier in _OTHER_CARDS and word.endswith(_CARD_ENDINGS):
         return None
+    return _label_of_form(word) or (None if word.isascii() else _label_of_stem(word))
+
+
+def _label_of_form(word: str) -> Label | None:
     for form in (word, word.removesuffix("s"), *_without_number_endings(word)):
         for label, forms in _FORMS.items():
             if form in forms:
                 return label
         if len(form) > len("card") and form.endswith(_CARD_ENDINGS):
             return Label.CARD
-    if word.endswith(_COMPOUND_ENDINGS) and word not in _COMPOUND_ENDINGS:
-        return Label.OTHER
-    return None if word.isascii() else _label_of_stem(word)
+    is_compound = word.endswith(_COMPOUND_ENDINGS) and word not in _COMPOUND_ENDINGS
+    return Label.OTHER if is_compound else None
 
 
 def _without_number_endings(word: str) -> list[str]:

@@ -41,6 +41,7 @@ _TELEPHONE_DIGITS = 15  # ITU-T E.164
 _DECIMAL_BEFORE = re.compile(r"(?<![0-9.,])0,$")
 _ADDRESS = re.compile(r"(?i)(?:https?://|www\.|ftp://|mailto:)\S*$|\S+@$")
 _LATIN_BEFORE = re.compile(r"[A-Za-z\u00c0-\u024f\u0400-\u04ff]+$")
+_SERIES_BEFORE = re.compile(r"(?<![^\W_])([A-Z]{2,6})[-_]$")
 _WORD_BEHIND = re.compile(r"[A-Za-z\u00c0-\u024f\u0400-\u04ff]+")
 _FILLER = re.compile(r"[fF]+")  # EMV Book 3, tag 5A
 _UNIT_LETTERS = 2
@@ -173,8 +174,11 @@ def _glue(before: str, behind: str) -> int:
     """Letters that the number is written together with."""
     weight = 0
     glued = _LATIN_BEFORE.search(before)
+    series = _SERIES_BEFORE.search(before)
     if glued:
         weight += _weight_of_prefix(before, glued)
+    elif series and label_of(series[1].lower()) is not Label.CARD:
+        weight += _JOINED_BEFORE
     word = _WORD_BEHIND.match(behind)
     if word and not _FILLER.fullmatch(word[0]):
         continues = behind[word.end() : word.end() + 1].isdigit()
