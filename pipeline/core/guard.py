@@ -33,9 +33,9 @@ _SEPARATORS = (
     " \t\\-.'`_/\u00a0\u00b4\u02bc\u2000-\u200d\u2010-\u2015"
     + "\u2018\u2019\u202f\u205f\u2060\u2212\u3000\ufeff"
 )
-_SEPARATED = f"(?:[{_SEPARATORS}]{{0,2}}DIGIT)"  # understood by re and by Arrow alike
-_RUN = re.compile(f"DIGIT{_SEPARATED}{{{MIN_PAN_DIGITS - 1},}}".replace("DIGIT", "[0-9]"))
-ANY_RUN = re.compile(_RUN.pattern.replace("[0-9]", r"\d"))  # in the digits of any script
+_SEPARATED = f"(?:[{_SEPARATORS}]{{0,3}}DIGIT)"  # understood by re and by Arrow alike
+RUN = re.compile(f"DIGIT{_SEPARATED}{{{MIN_PAN_DIGITS - 1},}}".replace("DIGIT", "[0-9]"))
+ANY_RUN = re.compile(RUN.pattern.replace("[0-9]", r"\d"))  # in the digits of any script
 _DIGIT_CLASSES = {True: "[0-9]", False: r"\p{Nd}"}  # by whether the text is ASCII
 _GROUP = re.compile(r"[0-9]+")
 _MAX_SPAN_DIGITS = 2 * MAX_PAN_DIGITS  # zeros before the PAN included
@@ -74,6 +74,17 @@ class KnownPans:
         shortest = self._lengths[-1] if self._lengths else MAX_PAN_DIGITS + 1
         return min(shortest, MIN_RUN_DIGITS) if full else shortest
 
+    def has(self, pan: bytes) -> bool:
+        """Whether a PAN is one of these."""
+        return pan.decode("ascii") in self._digits
+
+    def and_also(self, pans: Collection[bytes]) -> KnownPans:
+        """These PANs and some more."""
+        if not pans:
+            return self
+        more = pa.array(pans, pa.binary()).cast(pa.string())
+        return KnownPans(pa.concat_arrays([self._column, more]))
+
     def may_stand_in(self, cells: pa.Array) -> pa.Array:
         """Arrow `bool`: which of the cells, digits without separators, may hold a known PAN."""
         return _may_hold(cells, self._beginnings, MIN_PAN_DIGITS)
@@ -92,25 +103,26 @@ NO_KNOWN_PANS = KnownPans(pa.array([], pa.string()))
 def find_pans(text: str, known: KnownPans = NO_KNOWN_PANS, *, full: bool = True) -> list[Hit]:
     """The PANs in a text, left to right, none overlapping another."""
     found: list[Hit] = []
-    for run in _RUN.finditer(_with_ascii_digits(text)):
-        found += _hits_in_run(run, known, full=full)
-    return _without_overlaps(found)
+    for run in RUN.finditer(with_ascii_digits(text)):
+        found += hits_in_run(run, known, full=full)
+    return without_overlaps(found)
 
 
 def could_hold_pan(text: str, least_digits: int = MIN_PAN_DIGITS) -> bool:
     """Whether the text has a run of digits as long as the shortest PAN, whatever they are."""
-    runs = _RUN.finditer(_with_ascii_digits(text))
+    runs = RUN.finditer(with_ascii_digits(text))
     return any(len(_digits_of(run[0])) >= least_digits for run in runs)
 
 
-def _with_ascii_digits(text: str) -> str:
+def with_ascii_digits(text: str) -> str:
     """The text with the digits of other scripts, full-width ones too, as 0 to 9; same length."""
     if text.isascii():
         return text
     return "".join(str(unicodedata.decimal(each, each)) for each in text)
 
 
-def _hits_in_run(run: re.Match[str], known: KnownPans, *, full: bool) -> list[Hit]:
+def hits_in_run(run: re.Match[str], known: KnownPans, *, full: bool) -> list[Hit]:
+    """The PANs in one match of `RUN`, overlaps included."""
     digits = _digits_of(run[0])
     spans = list(known.windows(digits))
     if full and len(digits) >= MIN_RUN_DIGITS:
@@ -154,7 +166,8 @@ def _is_card_like(digits: bytes) -> bool:
     return digits[0] != _ZERO and has_issuer_prefix(digits) and passes_luhn(digits)
 
 
-def _without_overlaps(hits: list[Hit]) -> list[Hit]:
+def without_overlaps(hits: list[Hit]) -> list[Hit]:
+    """The hits from left to right, less those that begin within another."""
     kept: list[Hit] = []
     for hit in sorted(hits, key=lambda hit: (hit.start, hit.start - hit.end)):
         if not kept or hit.start >= kept[-1].end:
@@ -177,10 +190,10 @@ def find_in_column(
 ) -> ColumnScan:
     """Searches an Arrow column of strings, integers or decimals."""
     hits: dict[int, list[Hit]] = {}
-    indices, cells = _suspects(column, MIN_PAN_DIGITS)
+    indices, cells = suspects_in(column, MIN_PAN_DIGITS)
     longest = pc.max(pc.binary_length(cells)).as_py() or 0
     if least_digits := known.least_digits(full=full) if longest else 0:
-        nearer, cells = _suspects(cells, least_digits)
+        nearer, cells = suspects_in(cells, least_digits)
         indices = indices.take(nearer)
     if not full and longest:
         closer = pc.or_(pc.invert(pc.ascii_is_decimal(cells)), known.may_stand_in(cells))
@@ -197,13 +210,13 @@ def windows(column: pa.Array, lengths: Collection[int], beginnings: pa.Array) ->
 
     Of those PANs the lengths are known, and their first `BEGINNING_DIGITS` digits (`string`).
     """
-    _, cells = _suspects(column, min(lengths, default=MAX_PAN_DIGITS + 1))
+    _, cells = suspects_in(column, min(lengths, default=MAX_PAN_DIGITS + 1))
     has_more = pc.invert(pc.ascii_is_decimal(cells))
     cells = cells.filter(pc.or_(has_more, _may_hold(cells, beginnings, BEGINNING_DIGITS)))
     known = frozenset(beginnings.to_pylist()) if len(cells) else frozenset()
     found: list[bytes] = []
     for cell in cells.to_pylist():
-        for run in _RUN.finditer(_with_ascii_digits(cell)):
+        for run in RUN.finditer(with_ascii_digits(cell)):
             digits = _digits_of(run[0])
             starts = [
                 at for at in range(len(digits)) if digits[at : at + BEGINNING_DIGITS] in known
@@ -233,7 +246,7 @@ def _may_hold(cells: pa.Array, beginnings: pa.Array, width: int) -> pa.Array:
     return may_be
 
 
-def _suspects(column: pa.Array, least_digits: int) -> tuple[pa.Array, pa.Array]:
+def suspects_in(column: pa.Array, least_digits: int) -> tuple[pa.Array, pa.Array]:
     """The cells that hold enough digits for a hit, and their row indices."""
     text = _as_text(column, least_digits) if least_digits <= MAX_PAN_DIGITS else None
     if text is None:

@@ -12,6 +12,7 @@ from pipeline.core.guard import REDACTED, ColumnScan, Hit, KnownPans, find_in_co
 from pipeline.core.layouts import Column, Layout
 from pipeline.core.rows import CheckedRows
 from pipeline.core.scrub import arrow_type, last4
+from pipeline.core.text_pans import find_in_text_column
 
 TextHits = Mapping[str, Mapping[int, list[Hit]]]
 
@@ -55,12 +56,26 @@ def has_text_role(column: Column, layout: Layout) -> bool:
 
 
 def find_in_text(checked: CheckedRows, layout: Layout, known: KnownPans) -> TextHits:
-    """The PANs inside the text columns, by column and row."""
-    return {
-        name: find_in_column(cells, known, full=layout.columns[name].guard == "full").hits
-        for name, cells in checked.kept.items()
-        if has_text_role(layout.columns[name], layout)
-    }
+    """The PANs inside the text columns, by column and row.
+
+    What the words beside it show to be a PAN in one cell is one in all others too, whatever the
+    words there say: so PANs that were found are known in a second search.
+    """
+    found = _search_text(checked, layout, known)
+    digits = set(digits_of(found)) if found else set()
+    new = [pan for pan in digits if not known.has(pan)]
+    return _search_text(checked, layout, known.and_also(new)) if new else found
+
+
+def _search_text(checked: CheckedRows, layout: Layout, known: KnownPans) -> TextHits:
+    found: dict[str, Mapping[int, list[Hit]]] = {}
+    for name, cells in checked.kept.items():
+        column = layout.columns[name]
+        if column.role == "text":
+            found[name] = find_in_text_column(cells, known)
+        elif has_text_role(column, layout):
+            found[name] = find_in_column(cells, known, full=column.guard == "full").hits
+    return found
 
 
 def digits_of(text_hits: TextHits) -> list[bytes]:
@@ -92,13 +107,23 @@ def scrubbed(
 
 
 def guard_columns(table: pa.Table, layout: Layout, known: KnownPans) -> dict[str, ColumnScan]:
-    """What the guard finds in the kept columns of a scrubbed table."""
+    """What the guard finds in the kept columns of a scrubbed table.
+
+    Free text is held against known PANs only: what else looks like one has been judged by its
+    surroundings before.
+    """
     return {
         name: find_in_column(
-            table.column(name).combine_chunks(), known, full=layout.columns[name].guard == "full"
+            table.column(name).combine_chunks(),
+            known,
+            full=_is_guarded_in_full(layout.columns[name]),
         )
         for name in guarded_names(table.schema, layout)
     }
+
+
+def _is_guarded_in_full(column: Column) -> bool:
+    return column.role != "text" and column.guard == "full"
 
 
 def guarded_names(schema: pa.Schema, layout: Layout) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
@@ -12,6 +12,7 @@ from pipeline.core.guard import KnownPans, find_in_column
 from pipeline.core.layouts import Column, Layout
 from pipeline.core.pans import NormalisedPans, luhn_failures, normalise
 from pipeline.core.scrub import cast_column
+from pipeline.core.tracks import cells_with_tracks, cells_without_tracks
 
 MAX_CUSTOMER_ID_BYTES = 256  # it stands in every vault row, which is to stay below 1 KB
 
@@ -112,6 +113,9 @@ class _Faults:
         for index, reason in zip(indices, reasons, strict=True):
             self._by_index.setdefault(index, Fault(index, reason, column))
 
+    def add_all(self, indices: Sequence[int], reason: str, column: str) -> None:
+        self.add(indices, [reason] * len(indices), column)
+
     def good_rows(self) -> pa.Array:
         bad = pa.array(list(self._by_index), pa.int64())
         return pc.invert(pc.is_in(pa.arange(0, self._rows), value_set=bad))
@@ -152,6 +156,10 @@ def _kept_column(
     typed, wrong = cast_column(cells, column, layout.format.null_values)
     bad = pc.indices_nonzero(wrong)
     faults.add(bad.to_pylist(), [f"invalid_{column.type.kind}"] * len(bad), name)
+    if column.role == "text":
+        return cells_without_tracks(typed)
+    if column.type.kind == "string":
+        faults.add_all(cells_with_tracks(typed), "track_data", name)
     return typed
 
 
@@ -163,8 +171,9 @@ def _customer_ids(
     if name is None:
         return None
     cells = columns.column(name)
+    faults.add_all(cells_with_tracks(cells), "track_data", name)
     hits = find_in_column(cells, KnownPans(known_pans)).hits
-    faults.add(hits, ["guard_hit"] * len(hits), name)
+    faults.add_all(list(hits), "guard_hit", name)
     long = pc.indices_nonzero(pc.greater(pc.binary_length(cells), MAX_CUSTOMER_ID_BYTES))
-    faults.add(long.to_pylist(), ["customer_id_too_long"] * len(long), name)
+    faults.add_all(long.to_pylist(), "customer_id_too_long", name)
     return cells

@@ -89,6 +89,12 @@ def guard_hits(stage: Stage) -> None:
     stage.deliver(stage.upload(*ROWS, *(f"{VALID},{canary[:10]}.00,," for canary in CANARIES)))
 
 
+@path("full tracks in kept cells", "track_data")
+def full_tracks(stage: Stage) -> None:
+    tracks = [f";{VALID}=25121010000000000?", f"%B{VALID}^DOE/JOHN^25121010000000000?"]
+    stage.deliver(stage.upload(*ROWS, *(f"{VALID},1.00,{track}," for track in tracks)))
+
+
 @path("guard hits, redacted or tokenized")
 def guard_hits_in_place(stage: Stage) -> None:
     rows = [*ROWS, *(f"{VALID},1.00,see {canary},{canary}" for canary in CANARIES)]

@@ -175,6 +175,27 @@ def test_a_pan_of_another_chunk_in_a_kept_cell_is_found(guard: str, count: int) 
     assert not any("/staging/" in uri for uri in parted.world.tokenized.objects)
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_pan_of_another_chunk_in_free_text_becomes_its_token(count: int) -> None:
+    said, meant = synthetic_pans(402, seed=12)[-2:]
+    notes = body(
+        (2, f"ref {FAILS_LUHN}"),
+        (3, f"order {meant}"),
+        extra=f"{FAILS_LUHN},x\n{PANS[3]},card {meant}\n{PANS[4]},order {said}\n",
+    )
+    layout = LAYOUT.replace('"keep"', '"text"')
+    whole, parted = Scene(notes, layout), Scene(notes, layout)
+
+    expected, receipt = whole.run(plenty), parted.run(batches(count))
+
+    for field in ("rows_written", "rejected_rows", "pans_distinct", "tokens_new", "tokens_reused"):
+        assert receipt[field] == expected[field], field
+    kept = "".join(filter(None, parted.table(receipt)["note"].to_pylist()))
+    assert FAILS_LUHN not in kept
+    assert meant not in kept
+    assert said in kept
+
+
 def test_one_time_tokens_differ_in_every_row_of_every_chunk() -> None:
     content = ("card,note\n" + f"{PANS[0]},\n" * 400).encode()
     scene = Scene(content, f'{LAYOUT}[options]\ntoken_mode = "one_time"\n')

@@ -156,6 +156,49 @@ def test_pans_in_text_become_their_tokens(column: str) -> None:
     assert first == table["card_token"][0].as_py()
 
 
+def test_a_reference_in_text_stays_and_its_row_too() -> None:
+    bench = Bench(layout(TEXT))
+    receipt = bench.run(f"card,note\n{PANS[0]},order {PANS[1]} has shipped\n")
+    assert bench.table(receipt)["note"].to_pylist() == [f"order {PANS[1]} has shipped"]
+    assert len(bench.world.vault.rows) == receipt["pans_distinct"] == 1
+
+
+def test_a_pan_that_one_text_shows_to_be_one_is_one_in_every_cell() -> None:
+    bench = Bench(layout(TEXT, '[columns.n]\nrole = "keep"\nguard = "exact"'))
+    body = (
+        f"card,note,n\n{PANS[0]},order {PANS[1]} shipped,1\n"
+        f"{PANS[2]},card {PANS[1]},2\n{PANS[3]},,{PANS[1]}\n"
+    )
+    receipt = bench.run(body)
+    assert receipt["rejected_rows"] == {"guard_hit": [3]}
+    first, second = bench.table(receipt)["note"].to_pylist()
+    token = second.removeprefix("card ")
+    assert first == f"order {token} shipped"
+    assert bench.opened([token]) == [PANS[1]]
+
+
+def test_a_late_pan_behind_a_label_in_text_becomes_its_token(small_blocks: None) -> None:
+    bench = Bench(layout(TEXT))
+    body = rows((2, f"ref {FAILS_LUHN}"), (3, f"order {PANS[299]}")) + f"{FAILS_LUHN},\n"
+    receipt = bench.run(body)
+    table = bench.table(receipt)
+    assert receipt["rows_rejected"] == 0
+    notes = table["note"].to_pylist()
+    assert notes[1] == f"ref {table['card_token'][300].as_py()}"
+    assert notes[2] == f"order {table['card_token'][299].as_py()}"
+
+
+def test_a_track_in_text_is_removed_and_in_a_kept_cell_rejects_its_row() -> None:
+    track = f";{PANS[0]}=25121010000000000?"
+    for column, notes, rejected in ((TEXT, ["got [removed]"], {}), (NOTE, [], {"track_data": [1]})):
+        bench = Bench(layout(column))
+        receipt = bench.run(f"card,note\n{PANS[0]},got {track}\n{PANS[1]},\n")
+        assert receipt["rejected_rows"] == rejected
+        assert bench.table(receipt)["note"].drop_null().to_pylist() == notes
+        for reject in bench.rejects(receipt) if rejected else []:
+            assert "=2512" not in reject["record"]
+
+
 def test_the_first_sight_of_a_card_names_its_customer_for_good() -> None:
     bench = Bench(layout(options='customer_id = "customer"'))
     bench.run(f"card,customer\n{PANS[0]},anna\n{PANS[0]},bob\n{PANS[1]},\n")

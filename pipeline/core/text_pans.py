@@ -1,0 +1,170 @@
+"""Finds PANs in free text, by what numbers are made of and what the words around them say.
+
+A candidate is a chain of whole groups of digits whose length and prefix a scheme issues and whose
+check digit is right (ISO/IEC 7812-1). One long number in ten passes that check by chance, so shape
+and surroundings are weighed: evidence adds up, and what stays undecided counts as a PAN, since a
+PAN that is missed is worse than a number that is taken for one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from pipeline.core.guard import (
+    NO_KNOWN_PANS,
+    RUN,
+    Hit,
+    KnownPans,
+    hits_in_run,
+    suspects_in,
+    with_ascii_digits,
+    without_overlaps,
+)
+from pipeline.core.pans import MAX_PAN_DIGITS, MIN_PAN_DIGITS, passes_luhn, scheme_of
+from pipeline.core.text_labels import Label, label_after, label_before, mentions_card
+from pipeline.core.text_shapes import Groups, grouping_weight, surroundings_weight
+
+NEAR_CHARACTERS = 100
+SHORT_DIGITS = 15  # ITU-T E.164; GTIN 14
+ACCEPTED = 1  # the least sum of the weights below
+
+# Lengths that a scheme issues: those that say card by themselves, and those that other systems
+# use more often (RRN 12, GTIN 13, IMEI 15, tracking numbers 12 to 18), which need a word beside.
+_LENGTHS: dict[str, tuple[frozenset[int], frozenset[int]]] = {
+    "visa": (frozenset({13, 16, 19}), frozenset({18})),
+    "mastercard": (frozenset({16}), frozenset()),
+    "amex": (frozenset({15}), frozenset()),
+    "diners": (frozenset({14, 16}), frozenset({19})),
+    "discover": (frozenset({16, 19}), frozenset({17, 18})),
+    "jcb": (frozenset({16, 19}), frozenset({17, 18})),
+    "unionpay": (frozenset({16, 19}), frozenset({17, 18})),
+    "maestro": (frozenset({16, 19}), frozenset({12, 13, 14, 15, 17, 18})),
+    "rupay": (frozenset({16}), frozenset({19})),
+    "mir": (frozenset({16, 19}), frozenset({17, 18})),
+    "troy": (frozenset({16}), frozenset()),
+    "verve": (frozenset({16, 19}), frozenset({18})),
+    "uatp": (frozenset(), frozenset({15})),
+    # Humo 9860 and UzCard 8600, and JCB's 2131 of old: no prefixes for the strict guard.
+    "unknown": (frozenset(), frozenset({15, 16})),
+}
+_RARE_PREFIXES = ("9860", "8600", "2131")
+
+_OWN_LENGTH = 2
+_OTHER_LENGTH = -1
+_LABELLED = 5
+_MENTIONED = 2
+_LABELLED_OTHER = -3
+_LABELLED_NEVER = -9
+_NO_CHECK_DIGIT = -5  # some UnionPay cards; only a word right beside makes up for it
+_PADDED = -1
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """Digits `start` to `end` of a run, and the weight of what speaks for their being a PAN."""
+
+    start: int
+    end: int
+    weight: int
+    digits: str = field(repr=False)
+
+
+def find_pans_in_text(text: str, known: KnownPans = NO_KNOWN_PANS) -> list[Hit]:
+    """The PANs in a text, left to right; known ones whatever stands around them."""
+    plain = with_ascii_digits(text)
+    found: list[Hit] = []
+    for run in RUN.finditer(plain):
+        exact = without_overlaps(hits_in_run(run, known, full=False))
+        found += sorted([*exact, *_by_weight(plain, run, exact)], key=lambda hit: hit.start)
+    return found
+
+
+def find_in_text_column(column: pa.Array, known: KnownPans = NO_KNOWN_PANS) -> dict[int, list[Hit]]:
+    """The PANs in an Arrow column of `string`, by row index."""
+    indices, cells = suspects_in(column, MIN_PAN_DIGITS)
+    pairs = zip(indices.to_pylist(), cells.to_pylist(), strict=True)
+    found = {index: find_pans_in_text(cell, known) for index, cell in pairs}
+    return {index: hits for index, hits in found.items() if hits}
+
+
+def _by_weight(text: str, run: re.Match[str], exact: list[Hit]) -> Iterator[Hit]:
+    """The candidates of a run beside its known PANs, the weightier of two that overlap."""
+    groups = Groups.of_run(text, run.start(), run.end())
+    accepted = [each for each in _candidates(text, groups) if each.weight >= ACCEPTED]
+    taken = bytearray(run.end() - run.start())
+    for hit in exact:
+        _take(taken, hit.start - run.start(), hit.end - run.start())
+    for each in sorted(accepted, key=lambda each: (-each.weight, each.start, -each.end)):
+        start, end = groups.places[each.start], groups.places[each.end - 1] + 1
+        if _take(taken, start - run.start(), end - run.start()):
+            yield Hit(start, end, each.digits.encode("ascii"))
+
+
+def _take(taken: bytearray, start: int, end: int) -> bool:
+    if any(taken[start:end]):
+        return False
+    taken[start:end] = b"\1" * (end - start)
+    return True
+
+
+def _candidates(text: str, groups: Groups) -> Iterator[_Candidate]:
+    for first in range(len(groups.edges) - 1):
+        for last in range(first, len(groups.edges) - 1):
+            start, end = groups.edges[first], groups.edges[last + 1]
+            if end - start > MAX_PAN_DIGITS:
+                break
+            candidate = _candidate(text, groups, first, last)
+            if candidate is not None:
+                yield candidate
+
+
+def _candidate(text: str, groups: Groups, first: int, last: int) -> _Candidate | None:
+    """The groups as a candidate; None if no scheme issues such a number."""
+    start, end = groups.edges[first], groups.edges[last + 1]
+    digits = groups.digits[start:end]
+    if first == last:
+        digits = digits.lstrip("0")
+    weight = _weight_of_number(digits)
+    if weight is None:
+        return None
+    weight += _PADDED if len(digits) < end - start else grouping_weight(groups, first, last)
+    doubts = surroundings_weight(text, groups, first, last)
+    words = _weight_of_words(text, groups.places[start], groups.places[end - 1] + 1, len(digits))
+    weight += doubts + (0 if doubts and words == _MENTIONED else words)
+    return _Candidate(end - len(digits), end, weight, digits)
+
+
+def _weight_of_number(digits: str) -> int | None:
+    if not MIN_PAN_DIGITS <= len(digits) <= MAX_PAN_DIGITS:
+        return None
+    pan = digits.encode("ascii")
+    scheme = scheme_of(pan)
+    own, others = _LENGTHS[scheme]
+    if len(pan) not in own | others:
+        return None
+    if scheme == "unknown" and not digits.startswith(_RARE_PREFIXES):
+        return None
+    weight = _OWN_LENGTH if len(pan) in own else _OTHER_LENGTH
+    if passes_luhn(pan):
+        return weight
+    return weight + _NO_CHECK_DIGIT if scheme == "unionpay" else None
+
+
+def _weight_of_words(text: str, start: int, end: int, digits: int) -> int:
+    before = text[max(start - NEAR_CHARACTERS, 0) : start]
+    after = text[end : end + NEAR_CHARACTERS]
+    match label_before(before) or label_after(after):
+        case Label.CARD:
+            return _LABELLED
+        case Label.OTHER:
+            return _LABELLED_OTHER
+        case Label.SHORT:
+            return _LABELLED_OTHER if digits <= SHORT_DIGITS else 0
+        case Label.NEVER:
+            return _LABELLED_NEVER
+        case _:
+            return _MENTIONED if mentions_card(before, after) else 0

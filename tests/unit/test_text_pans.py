@@ -1,0 +1,197 @@
+"""PANs in free text are told from other numbers by their shape and the words beside them."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.free_text import scores, total
+from benchmarks.free_text_corpus import DECOYS, corpus
+from pipeline.core.guard import KnownPans, find_pans, replaced
+from pipeline.core.text_pans import find_in_text_column, find_pans_in_text
+from pipeline.core.text_shapes import is_iban
+from pipeline.samples.cards import synthetic_pans
+
+PAN = "4111111111111111"
+PANS = synthetic_pans(121, seed=5)
+FAILS_LUHN = "4111111111111112"
+
+
+def found(text: str) -> list[str]:
+    return [hit.digits.decode() for hit in find_pans_in_text(text)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PAN,
+        f"[{PAN}]",
+        f"refund to {PAN}.",
+        f"call me on my mobile, card {PAN}",
+        f"customer gave it over the phone: {PAN}",
+        f"a question about my order. {PAN} was charged",
+        f"re my order, {PAN} was charged twice",
+        f"order 123456789 card {PAN}",
+        f"transaction for {PAN} was declined",
+        f"{PAN} (order 55)",
+        f"client {PAN} called",
+        f"message: {PAN}",
+        f"cardNumber={PAN}",
+        f"card_no:{PAN},amt:100",
+        f"PAN{PAN}",
+        f"{PAN}F",
+        f"{PAN}/1227/123",
+        f"{PAN}|12|27|123",
+        f"{PAN}exp1227cvv123",
+        f"1. {PAN}",
+        f"batch 7 - {PAN}",
+        f"card/{PAN}",
+        f"3,{PAN},100.00",
+        f"2026-11-23 10:15 {PAN}",
+        f"https://pay.example/?card={PAN}&x=1",
+        f"0004{PAN[1:]}",
+        "4111 1111 1111 1111",
+        "4111 - 1111 - 1111 - 1111",
+        "4111_1111_1111_1111",
+        "4111.1111.1111.1111",
+        "ref 4111 1111 1111 1111",
+        "4111 1111 1111 1111 12/25 123",
+        "4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1",
+        "４１１１１１１１１１１１１１１１",
+        f"номер карты {PAN}",
+        f"Kreditkarte:{PAN}",
+        f"我的卡号是{PAN}",
+        f"número do cartão {PAN}",
+    ],
+)
+def test_a_card_number_is_found_in(text: str) -> None:
+    assert found(text) in ([PAN], ["000" + PAN])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        f"ref {PAN}",
+        f"reference number: {PAN}",
+        f"processor ref. {PAN}",
+        f"network_transaction_id={PAN}",
+        f'{{"orderId": "{PAN}"}}',
+        f"payment id {PAN}",
+        f"Bestellnummer {PAN}",
+        f"Vorgangsnummer {PAN}",
+        f"commande n° {PAN}",
+        f"заказ № {PAN}",
+        f"订单号{PAN}",
+        f"{PAN} is my tracking number",
+        f"INV{PAN}",
+        f"ORDER-{PAN}",
+        f"JIRA-{PAN}",
+        f"S/N {PAN}",
+        f"Ordernr. {PAN}",
+        f"1Z{PAN}",
+        f"a{PAN}1b",
+        f"https://shop.example/item/{PAN}",
+        f"+{PAN}",
+        f"0.{PAN}",
+        f"0,{PAN}",
+        "lat 4.111111111111111",
+        "phone 4915112345678",
+        "0049 151 12345678",
+        "41111111-1111-1111-4111-111111111111",
+        "RRN 606100000001",
+        "606100000001",
+        "20260302101500",
+        "1764000000000",
+        FAILS_LUHN,
+        f"card {FAILS_LUHN}",
+        f"{PAN}{PAN}",
+    ],
+)
+def test_no_card_number_is_seen_in(text: str) -> None:
+    assert found(text) == []
+
+
+def test_a_number_that_other_systems_use_more_often_needs_a_word_beside_it() -> None:
+    maestro, uatp = "500000000009", "100000000000008"
+    for number in (maestro, uatp):
+        pan = number[:-1] + next(
+            digit for digit in "0123456789" if find_pans_in_text(f"card {number[:-1]}{digit}")
+        )
+        assert found(pan) == []
+        assert found(f"card {pan}") == [pan]
+
+
+def test_two_cards_in_a_row_are_two_cards() -> None:
+    assert found("4111 1111 1111 1111 5555 5555 5555 4444") == [PAN, "5555555555554444"]
+    assert found(f"{PAN},5555555555554444") == [PAN, "5555555555554444"]
+
+
+def test_a_unionpay_card_without_a_check_digit_is_found_where_it_is_called_a_card() -> None:
+    assert found("card number 6212345678901230") == ["6212345678901230"]
+    assert found("6212345678901230") == []
+
+
+def test_an_account_number_is_known_by_its_check_digits() -> None:
+    assert is_iban("DE89 3704 0044 0532 0130 00")
+    assert not is_iban("DE88 3704 0044 0532 0130 00")
+
+
+@pytest.mark.parametrize("seed", [1, 29, 4711, 90210])
+def test_few_pans_are_missed_and_few_other_numbers_taken_for_one(seed: int) -> None:
+    by_kind = scores(corpus(seed, each=200))
+    assert total(by_kind).recall >= 0.99
+    assert total(by_kind).precision >= 0.95
+    for kind in by_kind.keys() & DECOYS.keys():
+        most = 0.10 if kind == "16-digit numbers without a word" else 0.02
+        assert by_kind[kind].mistaken <= most * by_kind[kind].samples, kind
+
+
+@given(st.sampled_from(PANS), st.text(max_size=60), st.text(max_size=60))
+def test_a_pan_of_the_file_is_found_whatever_stands_around_it(
+    pan: str, before: str, after: str
+) -> None:
+    known = KnownPans(pa.array([pan]))
+    text = before + pan + after
+    assert find_pans(
+        replaced(text, find_pans_in_text(text, known), lambda _: "x"), known
+    ) == [] or (pan not in replaced(text, find_pans_in_text(text, known), lambda _: "x"))
+
+
+@given(st.sampled_from(["ref ", "IMEI ", "0.", "1Z", "https://x.y/", "tel +", "UUID "]))
+def test_a_pan_of_the_file_is_found_behind_any_label(label: str) -> None:
+    known = KnownPans(pa.array([FAILS_LUHN]))
+    assert len(find_pans_in_text(f"{label}{FAILS_LUHN}", known)) == 1
+
+
+@given(st.text())
+def test_any_text_is_searched_without_an_error(text: str) -> None:
+    assert isinstance(find_pans_in_text(text), list)
+
+
+@given(
+    st.lists(
+        st.sampled_from([*PANS, "12", "4111", "card", "ref", " ", "-", ".", "000", "+", "(", "e"]),
+        max_size=12,
+    )
+)
+def test_hits_do_not_overlap_and_are_where_they_say(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    end = 0
+    for hit in find_pans_in_text(text, KnownPans(pa.array(PANS[:9]))):
+        assert hit.start >= end
+        end = hit.end
+        digits = "".join(filter(str.isdigit, text[hit.start : hit.end]))
+        assert digits.encode() == hit.digits
+
+
+def test_a_column_is_searched_cell_by_cell() -> None:
+    column = pa.array([None, "x", f"card {PAN}", f"ref {PAN}", "４１１１ 1111 1111 1111"])
+    assert find_in_text_column(column).keys() == {2, 4}
+
+
+def test_a_long_text_of_digits_takes_time_in_proportion() -> None:
+    for piece in ("4 ", "4111 ", "4111-", f"{PAN} ", "card 41111 "):
+        assert isinstance(find_pans_in_text(piece * (40_000 // len(piece))), list)
