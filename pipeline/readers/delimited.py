@@ -234,7 +234,8 @@ class _DelimitedReader:
             for body, reason in self._balanced(lines):
                 is_all = len(body) == len(text)  # then the parser will say how many there are
                 rows = 1 if reason else 0 if is_all else _rows_in(body)
-                block.runs.append(_Run(replace(lines, body=body), next_row, rows, reason))
+                part = lines if body is lines.body else replace(lines, body=body)
+                block.runs.append(_Run(part, next_row, rows, reason))
                 next_row += rows
         return block
 
@@ -245,6 +246,9 @@ class _DelimitedReader:
             yield run, UNKNOWN_TYPE
             return
         if self._quoted is None or not self._quoted.is_needed_for(run):
+            yield run, ""
+            return
+        if self._quoted.one_record_end(run, 0) == len(run):
             yield run, ""
             return
         while position < len(run):
