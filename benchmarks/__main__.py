@@ -22,6 +22,7 @@ from typing import Any
 
 from benchmarks.files import LAYOUT, LAYOUT_NAME, settlement_file
 from benchmarks.plot import draw
+from benchmarks.reader_speeds import reader_speeds
 from benchmarks.rivals import RIVALS
 from benchmarks.stages import stage_costs
 from pipeline.cli.output import progress_bar, table
@@ -218,6 +219,14 @@ def show(document: Mapping[str, Any]) -> None:
             for name, each in document["side_by_side"].items()
         ],
     )
+    table(
+        "readers alone, one core; medians of three",
+        ("file", "rows/s", "grows by MB"),
+        [
+            (each["reader"], round(each["rows_a_second"]), round(each["grown_megabytes"]))
+            for each in document["readers"]
+        ],
+    )
 
 
 def main() -> None:
@@ -238,6 +247,7 @@ def main() -> None:
             "whole": measure(cases(rows, options.rival_cards), runs, folder),
             "memory": measure(memory_cases(rows), 1, folder),
             "side_by_side": side_by_side(rows // 20, folder),
+            "readers": reader_speeds(rows // 50),
         }
     show(document)
     BUILD.mkdir(exist_ok=True)
