@@ -155,9 +155,8 @@ def test_a_pan_of_the_file_is_found_whatever_stands_around_it(
 ) -> None:
     known = KnownPans(pa.array([pan]))
     text = before + pan + after
-    assert find_pans(
-        replaced(text, find_pans_in_text(text, known), lambda _: "x"), known
-    ) == [] or (pan not in replaced(text, find_pans_in_text(text, known), lambda _: "x"))
+    left = replaced(text, find_pans_in_text(text, known), lambda _: "x")
+    assert find_pans(left, known, full=False) == []
 
 
 @given(st.sampled_from(["ref ", "IMEI ", "0.", "1Z", "https://x.y/", "tel +", "UUID "]))
