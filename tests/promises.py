@@ -50,6 +50,7 @@ PROMISES = (
         (
             "tests/unit/test_tokenize.py",
             "tests/unit/test_chunking.py",
+            "tests/unit/test_fan_out.py",
             "tests/unit/test_repairs.py",
             "tests/unit/test_delimited",
             "tests/unit/test_control_totals.py",
@@ -64,6 +65,7 @@ PROMISES = (
             "tests/e2e/test_nothing_is_left_behind.py",
             "tests/canaries/",
             "tests/unit/test_guard.py",
+            "tests/unit/test_text_pans.py",
             "tests/unit/test_leaks.py",
             "tests/unit/test_log_filter.py",
             "tests/unit/test_reprs.py",
@@ -73,7 +75,11 @@ PROMISES = (
         "No sensitive authentication data is kept",
         "a layout that keeps such a column is refused; track data and such columns are taken out "
         "of rejected rows too",
-        ("tests/unit/test_sensitive.py", "tests/unit/test_redaction.py"),
+        (
+            "tests/unit/test_sensitive.py",
+            "tests/unit/test_redaction.py",
+            "tests/unit/test_tracks.py",
+        ),
     ),
     Promise(
         "A sealed PAN opens only in its own row",
