@@ -8,10 +8,10 @@ from tests.faults.schedules import random_schedules, single_faults, sweep
 
 
 @pytest.mark.parametrize("kind", ["reply lost once", "killed after", "overtaken before"])
-def test_a_fault_at_any_request_of_a_file_in_chunks_breaks_nothing(
+def test_a_fault_at_every_third_request_of_a_file_in_chunks_breaks_nothing(
     kind: str, record_property: pytest.RecordProperty
 ) -> None:
-    schedules = single_faults("a file in chunks", [kind])
+    schedules = single_faults("a file in chunks", [kind])[len(kind) % 3 :: 3]
     record_property("cases", len(schedules))
     score = sweep(schedules)
     assert not score.violated, str(score)
@@ -21,7 +21,6 @@ def test_a_fault_at_any_request_of_a_file_in_chunks_breaks_nothing(
     ("scenario", "kind"),
     [
         ("two files of the same cards", "overtaken before"),
-        ("a PAN that shows late, in chunks", "killed after"),
         ("two repairs of one job", "killed after"),
         ("two repairs of one job", "overtaken before"),
         ("two repairs of one job", "reply lost once"),
@@ -45,9 +44,10 @@ def test_a_fault_at_any_request_breaks_nothing(
         ("a file of many workers", "overtaken before", 2),
         ("a file of many workers", "reply lost once", 4),
         ("a PAN that shows late, to many workers", "killed after", 5),
+        ("a PAN that shows late, in chunks", "killed after", 3),
     ],
 )
-def test_a_fault_at_every_seventh_request_of_a_parted_file_breaks_nothing(
+def test_a_fault_at_every_seventh_request_of_a_long_file_breaks_nothing(
     scenario: str, kind: str, first: int, record_property: pytest.RecordProperty
 ) -> None:
     """`make faults` tries the others."""
@@ -57,7 +57,7 @@ def test_a_fault_at_every_seventh_request_of_a_parted_file_breaks_nothing(
     assert not score.violated, str(score)
 
 
-@pytest.mark.parametrize("first_seed", range(0, 60, 20))
+@pytest.mark.parametrize("first_seed", range(0, 40, 20))
 def test_random_schedules_break_nothing(
     first_seed: int, record_property: pytest.RecordProperty
 ) -> None:
