@@ -21,25 +21,22 @@ def rendered(document: Mapping[str, Any]) -> str:
     options, machine = document["options"], document["machine"]
     slowest = min(each["pans_per_second"] for each in document["whole"].values())
     lines = [
-        "| one worker on one core | cards/s | rows/s | KMS/M rows | $/M rows | peak MB | times |",
-        "|---|---:|---:|---:|---:|---:|---:|",
+        "| one worker on one core | cards/s | rows/s | KMS/M rows | $/M rows | times |",
+        "|---|---:|---:|---:|---:|---:|",
     ]
     for name, each in document["whole"].items():
         lines.append(
             f"| {name} | {each['pans_per_second']:,.0f} | {each['rows_per_second']:,.0f} "
             f"| {each['kms_calls_per_million_rows']:,.0f} "
             f"| {each['dollars_per_million_rows']:,.2f} "
-            f"| {each['peak_rss_mb']:,.0f} | {each['pans_per_second'] / slowest:,.1f} |"
+            f"| {each['pans_per_second'] / slowest:,.1f} |"
         )
-    lines += ["", "| a whole file, one worker | rows/s | peak MB |", "|---|---:|---:|"]
-    for name, each in document["memory"].items():
-        lines.append(f"| {name} | {each['rows_per_second']:,.0f} | {each['peak_rss_mb']:,.0f} |")
     lines += ["", "| answers take 10 ms | new cards/s |", "|---|---:|"]
     for name, each in document["side_by_side"].items():
         lines.append(f"| {name} | {each['pans_per_second']:,.0f} |")
     lines += [
         "",
-        f"Medians of {options['runs']} runs with {options['rows']:,} rows, Python "
+        f"Medians, {options['runs']} run(s) of each with {options['rows']:,} rows, Python "
         f"{machine['python']}, {machine['cores']} cores of {machine['platform']}.",
     ]
     return "\n".join(lines) + "\n"
