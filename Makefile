@@ -40,9 +40,10 @@ bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(if $(ROWS),--rows $(ROWS)) $(if $(RUNS),--runs $(RUNS))
 	$(BIN)/python -m benchmarks.readme
 
-ARCHITECTURE ?= arm64
+# What Lambda runs, for both processors: `make package ARCHITECTURE=arm64`, `EXTRA=formats`.
 package: $(STAMP)
-	$(BIN)/python infra/build.py --architecture $(ARCHITECTURE) $(if $(EXTRA),--extra $(EXTRA))
+	$(BIN)/python -m infra.artifact $(if $(ARCHITECTURE),--architecture $(ARCHITECTURE)) \
+		$(if $(EXTRA),--extra $(EXTRA)) $(if $(BYTECODE),--bytecode $(BYTECODE))
 
 $(STAMP): constraints.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'

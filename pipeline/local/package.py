@@ -16,8 +16,13 @@ from pipeline.local.errors import NOT_INSTALLED, LocalStackError
 
 PACKAGE = Path(pipeline.__file__).resolve().parent
 TEMPLATE = PACKAGE.parent / "infra" / "template.yaml"
-# The same as on AWS: what never runs in a function is not in its package.
-NOT_DEPLOYED = frozenset({"__pycache__", "cli", "loadtest", "local", "samples", "testing.py"})
+# Here as on AWS: the command line, the local stack and whatever makes test data are no part of a
+# system in production (PCI DSS 6.5.6).
+NOT_DEPLOYED = frozenset(
+    {"__pycache__", "cli", "drafting", "inspection.py", "loadtest", "local", "samples"}
+    | {"testing.py", "testing_care.py", "vault_care"}
+    | {"forgotten_trail.py", "key_care.py", "key_events.py", "vault_care.py"}
+)
 # For the template's parameters of these names: a laptop has fewer processors than AWS.
 LOCAL_PARAMETERS = {"MaximumConcurrency": str(max(2, min(10, os.cpu_count() or 2)))}
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -71,13 +76,21 @@ def zip_package(package: Path) -> bytes:
     """Zip a package under its own name; the same files give the same bytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(_deployed_files(package)):
+        for path in deployed_files(package):
             name = (Path(package.name) / path.relative_to(package)).as_posix()
             entry = zipfile.ZipInfo(name, ZIP_EPOCH)
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.external_attr = FILE_MODE
             archive.writestr(entry, path.read_bytes())
     return buffer.getvalue()
+
+
+def deployed_files(package: Path) -> Iterator[Path]:
+    """The files of a package that run in a function, in an order that does not change."""
+    for path in sorted(package.rglob("*")):
+        inside = path.relative_to(package).parts
+        if path.is_file() and NOT_DEPLOYED.isdisjoint(inside) and path.suffix != ".pyc":
+            yield path
 
 
 def _read(template: Path) -> str:
@@ -124,13 +137,6 @@ def _local_parameters(root: Any) -> dict[str, str]:
         for name, _ in parameters.value
     }
     return {name: value for name, value in LOCAL_PARAMETERS.items() if name in declared}
-
-
-def _deployed_files(package: Path) -> Iterator[Path]:
-    for path in package.rglob("*"):
-        inside = path.relative_to(package).parts
-        if path.is_file() and NOT_DEPLOYED.isdisjoint(inside) and path.suffix != ".pyc":
-            yield path
 
 
 def _local_code_nodes(node: Any) -> Iterator[Any]:
