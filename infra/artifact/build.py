@@ -11,7 +11,7 @@ from pathlib import Path
 from infra.artifact import archive, bytecode, locked, trim, wheels
 from infra.artifact.sbom import bill_of_materials
 from infra.artifact.sizes import sizes_by_distribution
-from infra.artifact.target import BUILD, ROOT, Target
+from infra.artifact.target import BUILD, ROOT, Distribution, Target
 from pipeline.local.package import deployed_files
 
 NO_BYTECODE = "none"
@@ -36,11 +36,14 @@ def build(
     `interpreter` is of the target's Python and compiles the package; without it, there will be no
     bytecode. Raises `SystemExit` or `CalledProcessError` for what is not locked or has no wheel.
     """
+    return assemble(requirements_of(target, extras), target, interpreter, into)
+
+
+def requirements_of(target: Target, extras: Sequence[str] = ()) -> list[str]:
+    """What the package holds beside the pipeline, as locked lines; `SystemExit` as above."""
     names = locked.needed_names(locked.project_dependencies(extras), target.markers)
     constraints = (ROOT / "constraints.txt").read_text()
-    return assemble(
-        locked.locked_lines(names, target.markers, constraints), target, interpreter, into
-    )
+    return locked.locked_lines(names, target.markers, constraints)
 
 
 def assemble(
@@ -48,18 +51,26 @@ def assemble(
 ) -> Package:
     """As `build`, of the distributions that these locked lines name."""
     folder = into / f"lambda-{target.architecture}"
-    shutil.rmtree(folder, ignore_errors=True)
-    distributions = wheels.install(requirements, target, folder)
-    trim.trim(folder)
-    copy_pipeline(folder)
-    if interpreter is not None:
-        bytecode.compile_all(folder, interpreter)
+    distributions = fill(folder, requirements, target, interpreter)
     zip_file, sbom_file = (into / f"{folder.name}{suffix}" for suffix in (".zip", ".cdx.json"))
     zip_sha256 = archive.write_zip(folder, zip_file)
     compiled_by = NO_BYTECODE if interpreter is None else _version_of(interpreter)
     sbom_file.write_text(bill_of_materials(distributions, target, zip_sha256, compiled_by))
     sizes = sizes_by_distribution(folder, distributions)
     return Package(folder, zip_file, zip_sha256, sbom_file, sizes)
+
+
+def fill(
+    folder: Path, requirements: Sequence[str], target: Target, interpreter: str | None
+) -> list[Distribution]:
+    """Makes the folder what Lambda unpacks, and returns what wheels brought to it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    distributions = wheels.install(requirements, target, folder)
+    trim.trim(folder)
+    copy_pipeline(folder)
+    if interpreter is not None:
+        bytecode.compile_all(folder, interpreter)
+    return distributions
 
 
 def copy_pipeline(folder: Path) -> None:
