@@ -46,7 +46,7 @@ class DynamoDBVaultReader:
             with translated("dynamodb:BatchGetItem"):
                 response = self._client.batch_get_item(RequestItems=request)
             for item in response["Responses"].get(self._table, []):
-                row = _sealed(item)
+                row = sealed_pan(item)
                 found[row.token] = row
             unprocessed = response.get("UnprocessedKeys", {}).get(self._table)
             if not unprocessed or not unprocessed["Keys"]:
@@ -55,7 +55,8 @@ class DynamoDBVaultReader:
         raise TransientError("throttled", "dynamodb:BatchGetItem")
 
 
-def _sealed(item: Any) -> SealedPan:
+def sealed_pan(item: Any) -> SealedPan:
+    """The row that an item (DynamoDB JSON) of the vault holds."""
     return SealedPan(
         token=item["token"]["S"],
         ciphertext=bytes(item["ciphertext"]["B"]),
