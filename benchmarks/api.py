@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import selectors
 import statistics
 import sys
 import tempfile
@@ -23,6 +24,7 @@ from unittest import mock
 
 from botocore.httpsession import URLLib3Session
 
+from pipeline.aws.connection import Connection
 from pipeline.aws.dynamodb_access import DynamoDBGrants
 from pipeline.local import LocalStack, down, up
 from pipeline.samples.cards import synthetic_pans
@@ -71,7 +73,23 @@ class Engine:
                 engine.seconds += time.perf_counter() - started
                 engine.requests += 1
 
-        with mock.patch.object(URLLib3Session, "send", send):
+        def wait(selector: Any, timeout: float | None = None) -> Any:
+            started = time.perf_counter()
+            try:
+                return select(selector, timeout)
+            finally:
+                engine.seconds += time.perf_counter() - started
+
+        def begin(connection: Connection, request: bytes) -> None:
+            engine.requests += 1
+            begun(connection, request)
+
+        select, begun = selectors.DefaultSelector.select, Connection.begin
+        with (
+            mock.patch.object(URLLib3Session, "send", send),
+            mock.patch.object(selectors.DefaultSelector, "select", wait),
+            mock.patch.object(Connection, "begin", begin),
+        ):
             yield
 
 

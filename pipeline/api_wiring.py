@@ -32,7 +32,8 @@ def opening_of(settings: ApiSettings, session: CountedSession | None = None) -> 
         utc_now,
         LastRequestId(kms, "Decrypt"),
     )
-    vault = DynamoDBVaultReader(dynamodb, settings.vault_table)
+    calls = DynamoDBCalls(dynamodb, session.credentials)
+    vault = DynamoDBVaultReader(calls, Pump(calls.connect), settings.vault_table)
     return Opening(_door(settings, session), vault, data_keys)
 
 

@@ -32,42 +32,43 @@ from pipeline.testing import (
     api_event,
 )
 from pipeline.tokenize_api import MintingPorts, Tokenizing
+from tests.grants import grant
 
 SOMEONE = "arn:aws:iam::000000000000:user/someone"
 CLERK = "arn:aws:sts::000000000000:assumed-role/clerk/monday"
 STRANGER = "arn:aws:iam::000000000000:user/stranger"
 KMS_REQUEST = "9c1a6a5e-0000-4000-8000-00000000000f"
 
-GRANTS = """
-[[grants]]
-name = "everything"
-principals = ["arn:aws:iam::000000000000:user/someone"]
-actions = ["tokenize", "detokenize", "describe"]
-scopes = ["default", "europe"]
-purposes = ["chargeback", "fraud-review"]
-view = "full"
-per_minute = 1000
-per_day = 1500
-
-[[grants]]
-name = "desk"
-principals = ["arn:aws:iam::000000000000:role/cl*"]
-actions = ["detokenize", "describe"]
-scopes = ["default"]
-purposes = ["chargeback"]
-per_minute = 5
-per_day = 8
-
-[[grants]]
-name = "bulk"
-principals = ["arn:aws:iam::000000000000:user/someone"]
-actions = ["bulk"]
-scopes = ["default"]
-purposes = ["chargeback"]
-per_minute = 10000
-per_day = 20000
-rows_per_job = 500
-"""
+GRANTS = "\n".join(
+    (
+        grant(
+            "everything",
+            [SOMEONE],
+            ["tokenize", "detokenize", "describe"],
+            ["chargeback", "fraud-review"],
+            scopes=["default", "europe"],
+            view="full",
+            per_day=1500,
+        ),
+        grant(
+            "desk",
+            ["arn:aws:iam::000000000000:role/cl*"],
+            ["detokenize", "describe"],
+            ["chargeback"],
+            per_minute=5,
+            per_day=8,
+        ),
+        grant(
+            "bulk",
+            [SOMEONE],
+            ["bulk"],
+            ["chargeback"],
+            per_minute=10_000,
+            per_day=20_000,
+            rows_per_job=500,
+        ),
+    )
+)
 
 
 @dataclass

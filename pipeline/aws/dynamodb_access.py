@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from botocore.exceptions import ClientError
 
-from pipeline.aws.faults import error_code, pauses, translated
+from pipeline.aws.dynamodb_calls import DynamoDBCalls
+from pipeline.aws.faults import error_code, translated
 from pipeline.core.limits import KEPT_AFTER_LAST_USE, Usage, Window
 from pipeline.errors import TransientError
 from pipeline.model import SealedPan
+from pipeline.ports import Crew
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 GRANTS_ITEM = "grants"
+MAX_WAIT_SECONDS = 5.0  # a caller waits, and API Gateway ends a request after 29
 _CONDITION_FAILED = "ConditionalCheckFailedException"
 _TURN = (
     "SET window_minute = :minute, window_day = :day, minute_tokens = :minute_tokens,"
@@ -28,34 +34,43 @@ _TURN = (
 class DynamoDBVaultReader:
     """Sealed PANs by token, for those few who may read them."""
 
-    def __init__(self, client: DynamoDBClient, table: str) -> None:
-        self._client = client
+    def __init__(self, calls: DynamoDBCalls, crew: Crew, table: str) -> None:
+        self._calls = calls
+        self._crew = crew
         self._table = table
 
     def get(self, tokens: Sequence[str]) -> Mapping[str, SealedPan]:
         """The rows of those tokens that exist, read consistently; 100 different ones at most.
 
-        Raises `TransientError` when some cannot be read.
+        Raises `TransientError` when some cannot be read in five seconds.
         """
+        gives_up_at = monotonic() + MAX_WAIT_SECONDS
+        (rows,) = self._crew.run([self._get(tokens)], lambda: monotonic() < gives_up_at)
+        return {row.token: row for row in rows}
+
+    async def _get(self, tokens: Sequence[str]) -> list[SealedPan]:
         pending: Any = [{"token": {"S": token}} for token in tokens]
-        found: dict[str, SealedPan] = {}
-        if not pending:
-            return found
-        for _ in pauses():
-            request: Any = {self._table: {"Keys": pending, "ConsistentRead": True}}
-            with translated("dynamodb:BatchGetItem"):
-                response = self._client.batch_get_item(RequestItems=request)
-            for item in response["Responses"].get(self._table, []):
-                row = _sealed(item)
-                found[row.token] = row
-            unprocessed = response.get("UnprocessedKeys", {}).get(self._table)
-            if not unprocessed or not unprocessed["Keys"]:
-                return found
-            pending = unprocessed["Keys"]
-        raise TransientError("throttled", "dynamodb:BatchGetItem")
+        found: list[SealedPan] = []
+        tries = 0
+        while pending:
+            request = {"RequestItems": {self._table: {"Keys": pending, "ConsistentRead": True}}}
+            response = await self._calls.call("BatchGetItem", orjson.dumps(request))
+            found += map(_sealed_pan, response["Responses"].get(self._table, []))
+            pending = response.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys")
+            if pending:
+                tries += 1
+                trouble = TransientError("throttled", "dynamodb:BatchGetItem")
+                await self._calls.pause(tries, trouble)
+        return found
 
 
-def _sealed(item: Any) -> SealedPan:
+def _sealed_pan(item: Any) -> SealedPan:
+    """The row of an item as it comes over the wire: bytes are base64."""
+    return sealed_pan(item | {"ciphertext": {"B": b64decode(item["ciphertext"]["B"])}})
+
+
+def sealed_pan(item: Any) -> SealedPan:
+    """The row that an item (DynamoDB JSON) of the vault holds."""
     return SealedPan(
         token=item["token"]["S"],
         ciphertext=bytes(item["ciphertext"]["B"]),

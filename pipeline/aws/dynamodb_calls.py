@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from botocore.awsrequest import AWSPreparedRequest, HeadersDict
 from botocore.exceptions import BotoCoreError
+from botocore.hooks import first_non_none_response
 from botocore.httpsession import get_cert_path
 
 from pipeline.aws.connection import Answer, Connection, ConnectionLostError, Endpoint
@@ -117,9 +118,8 @@ class DynamoDBCalls:
         headers["content-length"] = str(len(body))
         sent: Any = HeadersDict(headers)
         request = AWSPreparedRequest("POST", self._url, sent, body, False)
-        hooked = self._events.emit_until_response(
-            f"before-send.dynamodb.{operation}", request=request
-        )[1]
+        hooks = self._events.emit(f"before-send.dynamodb.{operation}", request=request)
+        hooked = first_non_none_response(hooks)
         if hooked is not None:
             return Answer(hooked.status_code, hooked.content)
         return await Exchange(_head(self._path, headers) + body, self._timeout_seconds)

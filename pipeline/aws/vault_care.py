@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 
+from pipeline.aws.dynamodb_access import sealed_pan
 from pipeline.aws.dynamodb_vault import KEYS_PER_CALL
 from pipeline.aws.faults import error_code, pauses, translated
 from pipeline.aws.partiql import STATEMENTS_PER_CALL, insert_some
@@ -95,17 +96,6 @@ class DynamoDBFingerprintStore:
             except ClientError as error:
                 if error_code(error) != _REFUSED:
                     raise
-
-
-def sealed_pan(item: Any) -> SealedPan:
-    """The row that an item (DynamoDB JSON) of the vault holds."""
-    return SealedPan(
-        token=item["token"]["S"],
-        ciphertext=bytes(item["ciphertext"]["B"]),
-        data_key_id=item["data_key_id"]["S"],
-        created_at=item["created_at"]["S"],
-        metadata={name: value["S"] for name, value in item["metadata"]["M"].items()},
-    )
 
 
 def _claim(item: Any) -> Claim:

@@ -12,6 +12,8 @@ import typer
 from rich.markdown import Markdown
 from rich.panel import Panel
 
+from pipeline.aws.api_client import ApiClient
+from pipeline.cli.grants import set_grants
 from pipeline.cli.layouts import put_layout
 from pipeline.cli.output import JsonFlag, print_json, receipt_facts, say, screen, table
 from pipeline.cli.query import run_query
@@ -43,7 +45,7 @@ def demo(
     ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Shows the product: upload, receipts, a query, a failure repaired and replayed."""
+    """Shows the product: uploads, receipts, a query, a failure repaired, a token opened."""
     if not SAMPLES.is_dir():
         raise PermanentError("no_sample_data", "run the demo from a checkout of the project")
     started = time.monotonic()
@@ -88,8 +90,14 @@ class _Tour:
         spend = self._query()
         again = self._again()
         dead, repaired = self._failure()
+        opened = self._opened(spend[0]["token"])
         receipts = [first, second, again, repaired]
-        return {"receipts": receipts, "spend_by_token": spend, "dead_letters": dead}
+        return {
+            "receipts": receipts,
+            "spend_by_token": spend,
+            "dead_letters": dead,
+            "detokenized": opened,
+        }
 
     def _upload(self, layout: str, name: str) -> Mapping[str, Any]:
         uploads = put_files(self._target, [SAMPLES / name], layout)
@@ -137,6 +145,25 @@ class _Tour:
             for letter in held:
                 office.replay(letter)
         return letters, self._committed(uploads)
+
+    def _opened(self, token: str) -> list[dict[str, Any]]:
+        self._explain(
+            "Back to a card, for the few who may",
+            "`grants.toml` lets the chargeback desk see this card, masked, for that purpose. "
+            "The same caller asks once more, for marketing. Both calls are on record.",
+        )
+        set_grants(self._target, SAMPLES / "grants.toml")
+        answers = [self._answer(token, purpose) for purpose in ("chargeback", "marketing")]
+        self._show("POST /detokenize", answers)
+        return answers
+
+    def _answer(self, token: str, purpose: str) -> dict[str, Any]:
+        api = ApiClient(self._target.session, self._target.outputs["ApiUrl"])
+        try:
+            answer = str(api.detokenize([token], purpose)[0]["pan"])
+        except PermanentError as refused:
+            answer = f"refused: {refused.code}"
+        return {"token": token, "purpose": purpose, "answer": answer}
 
     def _dead_letters(self) -> list[dict[str, Any]]:
         with self._target.dead_letters.letters() as held:

@@ -50,10 +50,7 @@ def show(
 @app.command("set", epilog=examples("pantok grants set grants.toml"))
 def set_(file: DocumentArgument, stack: StackOption = None) -> None:
     """Checks a grants document and puts it in the place of the one before."""
-    document = file.read_bytes()
-    grants = parse_grants(document)
-    _document(deployment(stack)).write(document.decode(), iso_time(utc_now()))
-    _show(grants)
+    _show(set_grants(deployment(stack), file))
     say("in force within 30 seconds")
 
 
@@ -75,6 +72,14 @@ def unlock(
         say("that caller has not called")
         raise typer.Exit(1)
     say("unlocked")
+
+
+def set_grants(target: Deployment, file: Path) -> Grants:
+    """Checks a grants document, sets it and gives it back; raises what `parse_grants` raises."""
+    document = file.read_bytes()
+    grants = parse_grants(document)
+    _document(target).write(document.decode(), iso_time(utc_now()))
+    return grants
 
 
 def _unlocked(usages: DynamoDBUsages, counter: str) -> bool:

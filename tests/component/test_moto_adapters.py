@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,11 +15,13 @@ from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 from moto import mock_aws
 
 from pipeline.aws import faults, pump, sqs_queue
-from pipeline.aws.dynamodb_calls import MAX_THROTTLED_TRIES
+from pipeline.aws.dynamodb_access import DynamoDBVaultReader
+from pipeline.aws.dynamodb_calls import MAX_THROTTLED_TRIES, DynamoDBCalls
 from pipeline.aws.dynamodb_ledger import DynamoDBLedger
 from pipeline.aws.kms_keys import KMSKeys
 from pipeline.aws.layout_catalogue import UriLayouts, built_in_names
 from pipeline.aws.partiql import MAX_ROUNDS
+from pipeline.aws.pump import Pump
 from pipeline.aws.s3_objects import S3Quarantine, S3Tokenized
 from pipeline.aws.sqs_queue import SQSDeadLetterOffice, SQSDeadLetters, SQSWorkQueue
 from pipeline.core.messages import Failure, dead_letter_of_upload
@@ -480,6 +483,53 @@ def test_keys_that_were_not_read_are_asked_for_again(no_pause: None) -> None:
         b"two": "tok_1",
     }
     assert len(script.requests) == 2
+
+
+def test_sealed_pans_that_were_not_read_are_asked_for_again(no_pause: None) -> None:
+    def partly(body: Any) -> Any:
+        keys = body["RequestItems"]["vault"]["Keys"]
+        items = [_wired(keys[0]["token"]["S"])]
+        return 200, {
+            "Responses": {"vault": items},
+            "UnprocessedKeys": {"vault": {"Keys": keys[1:]}},
+        }
+
+    client, script = _scripted(partly, partly)
+    rows = _vault_reader(client).get(["a", "b"])
+    assert {token: row.ciphertext for token, row in rows.items()} == {
+        "a": b"sealed",
+        "b": b"sealed",
+    }
+    assert [len(each["RequestItems"]["vault"]["Keys"]) for each in script.requests] == [2, 1]
+
+
+def test_a_caller_does_not_wait_for_sealed_pans_that_never_come(
+    no_pause: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nothing(body: Any) -> Any:
+        return 200, {"Responses": {}, "UnprocessedKeys": body["RequestItems"]}
+
+    monkeypatch.setattr("pipeline.aws.dynamodb_access.MAX_WAIT_SECONDS", 0.0)
+    client, script = _scripted(nothing)
+    with pytest.raises(TransientError, match="throttled"):
+        _vault_reader(client).get(["a"])
+    assert len(script.requests) == 1
+
+
+def _vault_reader(client: Any) -> DynamoDBVaultReader:
+    calls = DynamoDBCalls(client, CountedSession().credentials)
+    return DynamoDBVaultReader(calls, Pump(calls.connect), "vault")
+
+
+def _wired(token: str) -> Any:
+    """An item as DynamoDB sends it."""
+    return {
+        "token": {"S": token},
+        "ciphertext": {"B": b64encode(b"sealed").decode()},
+        "data_key_id": {"S": "dk"},
+        "created_at": {"S": "now"},
+        "metadata": {"M": {"last4": {"S": "1111"}}},
+    }
 
 
 def test_whoever_loses_a_claim_reads_the_winner_consistently(no_pause: None) -> None:

@@ -12,7 +12,9 @@ from moto import mock_aws
 from pipeline.access import AuditLog, Door, RefusedError, Request, Usages
 from pipeline.aws.audit_log import CloudWatchAuditLog, LastRequestId, audit_lines
 from pipeline.aws.dynamodb_access import DynamoDBGrants, DynamoDBUsages, DynamoDBVaultReader
+from pipeline.aws.dynamodb_calls import DynamoDBCalls
 from pipeline.aws.kms_keys import KMSKeys
+from pipeline.aws.pump import Pump
 from pipeline.core.grants import Caller
 from pipeline.core.limits import Usage, rolled, window_at
 from pipeline.core.receipts import iso_time
@@ -175,7 +177,8 @@ def test_the_vault_is_read_by_hundreds_and_says_what_is_not_there(
     ]
     for row in rows[:-1]:
         client.put_item(TableName="vault", Item=_item(row))
-    reader = DynamoDBVaultReader(client, "vault")
+    calls = DynamoDBCalls(client, session.credentials)
+    reader = DynamoDBVaultReader(calls, Pump(calls.connect), "vault")
     assert reader.get([row.token for row in rows]) == {row.token: row for row in rows[:-1]}
     assert reader.get([]) == {}
 

@@ -6,58 +6,39 @@ import pytest
 
 from pipeline.local import LocalStack
 from tests.e2e.operator import Operator
+from tests.grants import grant
 
 ACCOUNT = "arn:aws:iam::000000000000"
 ROLES = ("cashier", "investigator", "counted", "guesser", "stranger")
-GRANTS = f"""
-[[grants]]
-name = "operator"
-principals = ["{ACCOUNT}:root"]
-actions = ["detokenize"]
-scopes = ["default"]
-purposes = ["chargeback"]
-view = "full"
-per_minute = 1000
-per_day = 10000
-
-[[grants]]
-name = "cashier"
-principals = ["{ACCOUNT}:role/cashier"]
-actions = ["tokenize", "detokenize", "describe"]
-scopes = ["default"]
-purposes = ["customer-service"]
-per_minute = 1000
-per_day = 10000
-
-[[grants]]
-name = "investigator"
-principals = ["{ACCOUNT}:role/invest*"]
-actions = ["detokenize"]
-scopes = ["default"]
-purposes = ["fraud-review"]
-view = "full"
-per_minute = 1000
-per_day = 10000
-
-[[grants]]
-name = "counted"
-principals = ["{ACCOUNT}:role/counted", "{ACCOUNT}:role/guesser"]
-actions = ["describe", "detokenize"]
-scopes = ["default"]
-purposes = ["customer-service"]
-per_minute = 1000
-per_day = 40
-
-[[grants]]
-name = "bulk"
-principals = ["{ACCOUNT}:root"]
-actions = ["bulk"]
-scopes = ["default"]
-purposes = ["migration"]
-per_minute = 10000
-per_day = 100000
-rows_per_job = 1000
-"""
+READING = ["detokenize"]
+GRANTS = "\n".join(
+    (
+        grant("operator", [f"{ACCOUNT}:root"], READING, ["chargeback"], view="full"),
+        grant(
+            "cashier",
+            [f"{ACCOUNT}:role/cashier"],
+            ["tokenize", "detokenize", "describe"],
+            ["customer-service"],
+        ),
+        grant("investigator", [f"{ACCOUNT}:role/invest*"], READING, ["fraud-review"], view="full"),
+        grant(
+            "counted",
+            [f"{ACCOUNT}:role/counted", f"{ACCOUNT}:role/guesser"],
+            ["describe", "detokenize"],
+            ["customer-service"],
+            per_day=40,
+        ),
+        grant(
+            "bulk",
+            [f"{ACCOUNT}:root"],
+            ["bulk"],
+            ["migration"],
+            per_minute=10_000,
+            per_day=100_000,
+            rows_per_job=1000,
+        ),
+    )
+)
 
 
 @pytest.fixture(scope="session")

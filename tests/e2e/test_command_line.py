@@ -290,6 +290,9 @@ def test_the_demo_runs_through_and_leaves_nothing_running(tmp_path: Path) -> Non
     assert [each["status"] for each in summary["receipts"]] == ["committed"] * 4
     assert summary["dead_letters"][0]["reason"] == "unknown_layout"
     assert summary["receipts"][2]["tokens_new"] == 0
+    last4 = summary["spend_by_token"][0]["last4"]
+    seen, refused = (each["answer"] for each in summary["detokenized"])
+    assert (seen[-4:], refused) == (last4, "refused: not_granted")
     state = tmp_path / ".pantok" / "demo"
     assert not any(str(state) in line for line in _command_lines())
 
