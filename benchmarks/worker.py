@@ -18,12 +18,13 @@ from typing import Any
 from benchmarks import rivals
 from benchmarks.files import LAYOUT_NAME
 from benchmarks.rivals import Counts
+from pipeline.aws.session import CountedSession
 from pipeline.job import Worker, run_chunk, run_job
 from pipeline.keys import FingerprintKey
 from pipeline.model import ChunkTask, Unfinished, Upload
 from pipeline.settings import Settings
 from pipeline.testing import MemoryWorkQueue
-from pipeline.wiring import CountedSession, ports_of
+from pipeline.wiring import ports_of
 
 SETTINGS = Settings(
     quarantine_bucket="quarantine",

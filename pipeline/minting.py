@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.core.envelope import mint_tokens, seal
-from pipeline.core.layouts import Layout
 from pipeline.core.pans import LAST4_DIGITS, scheme_of
 from pipeline.core.receipts import Tally, iso_time
 from pipeline.keys import ChunkDataKey
 from pipeline.model import SealedPans
 from pipeline.ports import Ports
+
+if TYPE_CHECKING:
+    from pipeline.core.layouts import Layout
 
 LOOKED_UP_AT_ONCE = 100  # what a call takes at most: ports say so, DynamoDB's limits are these
 STORED_AT_ONCE = 25

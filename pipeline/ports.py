@@ -9,10 +9,9 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, BinaryIO, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
 
 from pipeline.core.keyring import KeyRing
-from pipeline.core.layouts import Layout
 from pipeline.errors import PermanentError
 from pipeline.model import (
     DataKey,
@@ -24,6 +23,9 @@ from pipeline.model import (
     SourceObject,
     WrappedDataKey,
 )
+
+if TYPE_CHECKING:
+    from pipeline.core.layouts import Layout
 
 T = TypeVar("T")
 

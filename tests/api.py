@@ -16,7 +16,8 @@ from pipeline.access import Door
 from pipeline.bulk import Bulk
 from pipeline.handlers.api_bulk import add_bulk
 from pipeline.handlers.api_edge import answer, resolver
-from pipeline.handlers.api_routes import add_opening, add_tokenizing
+from pipeline.handlers.api_routes import add_opening
+from pipeline.handlers.api_tokenizing import add_tokenizing
 from pipeline.keys import FingerprintKey
 from pipeline.opening import HeldDataKeys, Opening
 from pipeline.succession import SuccessiveFingerprints

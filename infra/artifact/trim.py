@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-# What the functions call; CountedSession.client and boto3.client get no other name.
-AWS_SERVICES = frozenset({"dynamodb", "kms", "logs", "s3", "secretsmanager", "sqs"})
+# What the functions call. Outside of Lambda the tracer makes a client of X-Ray as it is imported.
+AWS_SERVICES = frozenset({"dynamodb", "kms", "logs", "s3", "secretsmanager", "sqs", "xray"})
 
 # Console scripts and types. What an installer notes of its work would be wrong after this.
 LEFT_OUT = (

@@ -23,6 +23,6 @@ def _commands() -> None:
 @app.command(epilog=examples("pantok api openapi > openapi.json"))
 def openapi() -> None:
     """Prints the OpenAPI document."""
-    from pipeline.handlers.api_routes import openapi_document  # noqa: PLC0415 - a second's import
+    from pipeline.handlers.api_document import openapi_document  # noqa: PLC0415 - a second's import
 
     sys.stdout.write(openapi_document() + "\n")

@@ -9,12 +9,12 @@ from typing import Annotated
 import typer
 
 from pipeline.aws.dynamodb_access import DynamoDBGrants, DynamoDBUsages
+from pipeline.aws.session import utc_now
 from pipeline.cli.output import JsonFlag, StackOption, examples, print_json, say, table
 from pipeline.cli.session import Deployment, deployment
 from pipeline.core.grants import Grants, parse_grants
 from pipeline.core.limits import forgiven
 from pipeline.core.receipts import iso_time
-from pipeline.wiring import utc_now
 
 app = typer.Typer(
     help="Who may see card numbers: nobody, until a grant says so.",

@@ -9,19 +9,13 @@ from __future__ import annotations
 import codecs
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from pipeline.core.strict import Strict
 
 MAX_EXTRA_LINES = 1000  # before or behind the records
 
 _ESCAPING_CODECS = frozenset({"idna", "punycode", "raw-unicode-escape", "unicode-escape"})
-
-
-class Strict(BaseModel):
-    """A part of a layout: unknown settings are mistakes, and mistakes never show their values."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
-    )
 
 
 class FormatSettings(Strict):

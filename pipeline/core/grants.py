@@ -13,7 +13,7 @@ from typing import Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from pipeline.core.formats import Strict
+from pipeline.core.strict import Strict
 from pipeline.errors import PermanentError
 
 MAX_ROWS_PER_JOB = 1_000_000

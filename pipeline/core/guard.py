@@ -14,9 +14,7 @@ from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
+from pipeline.core.arrow import pa, pc
 from pipeline.core.pans import (
     MAX_PAN_DIGITS,
     MIN_PAN_DIGITS,
@@ -55,11 +53,17 @@ class Hit:
 class KnownPans:
     """The PANs that the exact test looks for."""
 
-    def __init__(self, digits: pa.Array) -> None:
-        """`digits` is an Arrow array of `string`."""
-        self._column = digits
-        lengths: list[int] = pc.unique(pc.binary_length(digits)).to_pylist()
+    def __init__(self, digits: pa.Array | None = None) -> None:
+        """`digits` is an Arrow array of `string`; without it, there are none."""
+        self._given = digits
+        lengths: list[int] = []
+        if digits is not None:
+            lengths = pc.unique(pc.binary_length(digits)).to_pylist()
         self._lengths = sorted(lengths, reverse=True)
+
+    @cached_property
+    def _column(self) -> pa.Array:
+        return pa.array([], pa.string()) if self._given is None else self._given
 
     @cached_property
     def _digits(self) -> frozenset[str]:
@@ -97,7 +101,7 @@ class KnownPans:
                     yield start, start + length
 
 
-NO_KNOWN_PANS = KnownPans(pa.array([], pa.string()))
+NO_KNOWN_PANS = KnownPans()
 
 
 def find_pans(text: str, known: KnownPans = NO_KNOWN_PANS, *, full: bool = True) -> list[Hit]:

@@ -27,12 +27,13 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from pipeline.core.formats import Delimited, Strict
+from pipeline.core.formats import Delimited
 from pipeline.core.guard import could_hold_pan
 from pipeline.core.known_formats import FORMATS, Format
 from pipeline.core.pans import MAX_PAN_DIGITS, MIN_PAN_DIGITS
 from pipeline.core.record_types import Records
 from pipeline.core.sensitive import is_sensitive_name
+from pipeline.core.strict import Strict
 from pipeline.errors import LayoutError
 
 MAX_LAYOUT_BYTES = 1 << 20

@@ -8,8 +8,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import Literal
 
-import pyarrow as pa
-import pyarrow.compute as pc
+from pipeline.core.arrow import pa, pc
 
 MIN_PAN_DIGITS = 12  # Maestro; ISO/IEC 7812-1 allows fewer, no card scheme issues them
 MAX_PAN_DIGITS = 19  # ISO/IEC 7812-1

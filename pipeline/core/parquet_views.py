@@ -6,8 +6,7 @@ import io
 from collections.abc import Iterator
 from contextlib import suppress
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+from pipeline.core.arrow import pa, pq
 
 PARQUET = b"PAR1"  # how such a file begins and ends
 

@@ -9,7 +9,8 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from pipeline.core.codepages import is_single_byte
-from pipeline.core.formats import Delimited, FormatSettings, Strict
+from pipeline.core.formats import Delimited, FormatSettings
+from pipeline.core.strict import Strict
 
 MAX_RECORD_BYTES = 1 << 20
 MAX_FIELDS = 10_000

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from pipeline.core.formats import Strict
+from pipeline.core.strict import Strict
 
 TypeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 

@@ -52,6 +52,11 @@ class ItemError(Message):
 
     code: str = Field(examples=["pan_too_short", "unknown_token"])
 
+    @classmethod
+    def of(cls, code: str | None) -> ItemError | None:
+        """The error of this code; None if there is none."""
+        return cls(code=code) if code else None
+
 
 class TokenizedCard(Message):
     """A token, or an error: never both."""

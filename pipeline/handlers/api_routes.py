@@ -1,18 +1,16 @@
-"""The routes of the API, and its OpenAPI document."""
+"""The routes that take tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler.openapi.params import Path
 from aws_lambda_powertools.metrics import MetricUnit
 
-from pipeline import __version__
 from pipeline.access import Request
-from pipeline.handlers.api_bulk import add_bulk
-from pipeline.handlers.api_edge import caller_of, metrics, resolver
+from pipeline.handlers.api_edge import caller_of, metrics
 from pipeline.handlers.api_models import (
     MAX_TEXT_CHARACTERS,
     DetokenizedToken,
@@ -20,37 +18,9 @@ from pipeline.handlers.api_models import (
     DetokenizeResponse,
     ItemError,
     TokenDescription,
-    TokenizedCard,
-    TokenizeRequest,
-    TokenizeResponse,
 )
 from pipeline.handlers.api_responses import problem_response, responses
 from pipeline.opening import OpenedItem, Opening
-from pipeline.tokenize_api import Card, TokenizedItem, Tokenizing
-
-
-def add_tokenizing(
-    app: APIGatewayRestResolver, service: Callable[[], Tokenizing]
-) -> APIGatewayRestResolver:
-    """Adds the route that takes card numbers."""
-
-    @app.post(
-        "/tokenize",
-        summary="Card numbers in, tokens out",
-        description="The same card number of the same scope gets the same token, always.",
-        operation_id="tokenize",
-        responses=responses("One result for each card number.", TokenizeResponse),
-    )
-    def tokenize(body: TokenizeRequest) -> TokenizeResponse:
-        request = Request(caller_of(app), "tokenize", len(body.items), scope=body.scope)
-        cards = [Card(item.pan, item.customer_id) for item in body.items]
-        items = service().tokenize(request, cards, body.scope)
-        metrics.add_metric(
-            "TokensGivenOut", MetricUnit.Count, sum(item.error is None for item in items)
-        )
-        return TokenizeResponse(results=[_tokenized(item) for item in items])
-
-    return app
 
 
 def add_opening(
@@ -96,35 +66,5 @@ def add_opening(
     return app
 
 
-def openapi_document() -> str:
-    """The OpenAPI document of all routes, as JSON."""
-    app = add_bulk(add_opening(add_tokenizing(resolver(), _nobody), _nobody), _nobody)
-    app.configure_openapi(
-        title="pantok",
-        version=__version__,
-        description="Tokens for card numbers, and card numbers for the few who may see them. "
-        "Requests are signed (AWS Signature Version 4, service execute-api).",
-    )
-    return app.get_openapi_json_schema()
-
-
-def _nobody() -> Any:
-    raise NotImplementedError("the document describes, it does not serve")
-
-
-def _tokenized(item: TokenizedItem) -> TokenizedCard:
-    return TokenizedCard(
-        token=item.token,
-        last4=item.last4,
-        scheme=item.scheme,
-        passes_luhn=item.passes_luhn,
-        error=_error(item.error),
-    )
-
-
 def _opened(item: OpenedItem) -> DetokenizedToken:
-    return DetokenizedToken(token=item.token, pan=item.pan, error=_error(item.error))
-
-
-def _error(code: str | None) -> ItemError | None:
-    return ItemError(code=code) if code else None
+    return DetokenizedToken(token=item.token, pan=item.pan, error=ItemError.of(item.error))

@@ -9,12 +9,12 @@ from typing import Any
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from pipeline.api_wiring import tokenizing_of
 from pipeline.handlers.api_edge import answer, logger, metrics, resolver, tracer
-from pipeline.handlers.api_routes import add_tokenizing
+from pipeline.handlers.api_tokenizing import add_tokenizing
 from pipeline.handlers.edge import contained
 from pipeline.settings import ApiSettings
 from pipeline.tokenize_api import Tokenizing
+from pipeline.tokenize_wiring import tokenizing_of
 
 
 @cache

@@ -23,6 +23,7 @@ from aws_lambda_powertools.utilities.batch import (
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from pipeline.aws.session import CountedSession
 from pipeline.core.messages import (
     Failure,
     chunk_message,
@@ -37,7 +38,7 @@ from pipeline.job import Worker, give_up, run_chunk, run_job
 from pipeline.keys import FingerprintKey
 from pipeline.model import ChunkTask, Unfinished, Upload
 from pipeline.settings import Settings
-from pipeline.wiring import CountedSession, ports_of
+from pipeline.wiring import ports_of
 
 FIRST_POSTPONE_SECONDS = 2
 LONGEST_POSTPONE_SECONDS = 900

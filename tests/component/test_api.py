@@ -12,8 +12,8 @@ import pytest
 from pipeline.core.leaks import LeakScanner
 from pipeline.core.limits import MAX_UNKNOWN_PER_MINUTE
 from pipeline.errors import PermanentError, TransientError
+from pipeline.handlers.api_document import openapi_document
 from pipeline.handlers.api_models import MAX_ITEMS
-from pipeline.handlers.api_routes import openapi_document
 from pipeline.samples.cards import synthetic_pans
 from pipeline.testing import api_event
 from tests.api import CLERK, GRANTS, KMS_REQUEST, SOMEONE, STRANGER, Answer, Api

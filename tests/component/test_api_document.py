@@ -11,8 +11,8 @@ from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import unsupported_method
 
 from pipeline.core.leaks import LeakScanner
+from pipeline.handlers.api_document import openapi_document
 from pipeline.handlers.api_models import MAX_TEXT_CHARACTERS
-from pipeline.handlers.api_routes import openapi_document
 from pipeline.testing import api_event
 from tests.api import GRANTS, SOMEONE, Api
 

@@ -16,12 +16,12 @@ from moto import mock_aws
 from pipeline.api_wiring import opening_of
 from pipeline.aws.dynamodb_access import DynamoDBGrants
 from pipeline.aws.kms_keys import KMSKeys
+from pipeline.aws.session import CountedSession
 from pipeline.core.envelope import seal
 from pipeline.handlers.api_edge import answer, resolver
 from pipeline.handlers.api_routes import add_opening
 from pipeline.settings import ApiSettings
 from pipeline.testing import api_event
-from pipeline.wiring import CountedSession
 from tests.api import GRANTS
 
 PAN, TOKEN = "4485733190264178", "tok_" + "b" * 26

@@ -10,7 +10,7 @@ import boto3
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.api_wiring import tokenizing_of
+from pipeline.aws.session import CountedSession
 from pipeline.core.keyring import DEFAULT_SHRED_WAIT, GRACE, close_scope
 from pipeline.job import Worker, run_job
 from pipeline.keys import FingerprintKey
@@ -24,10 +24,11 @@ from pipeline.testing_care import (
     MemoryRenewal,
     MemoryVaultStore,
 )
+from pipeline.tokenize_wiring import tokenizing_of
 from pipeline.vault_care import succession
 from pipeline.vault_care.passes import Progress
 from pipeline.vault_care.reindex import Reindexing
-from pipeline.wiring import CountedSession, ports_of
+from pipeline.wiring import ports_of
 from tests.api import Api
 
 LAYOUT = 'name = "x"\nscope = "default"\n[columns.card]\nrole = "pan"\n'

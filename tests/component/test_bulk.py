@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from moto import mock_aws
 
 from pipeline.aws.kms_approvals import KMSApprovals, approve
+from pipeline.aws.session import CountedSession
 from pipeline.core.bulk import BulkJob, HashTree, bulk_job, leaf_of, slices_of
 from pipeline.core.result_seal import open_result
 from pipeline.samples.cards import synthetic_pans
-from pipeline.wiring import CountedSession
 from tests.api import CLERK, STRANGER, Answer, Api
 
 PANS = synthetic_pans(250, seed=99)

@@ -23,12 +23,12 @@ from pipeline.aws.layout_catalogue import UriLayouts, built_in_names
 from pipeline.aws.partiql import MAX_ROUNDS
 from pipeline.aws.pump import Pump
 from pipeline.aws.s3_objects import S3Quarantine, S3Tokenized
+from pipeline.aws.session import CountedSession
 from pipeline.aws.sqs_queue import SQSDeadLetterOffice, SQSDeadLetters, SQSWorkQueue
 from pipeline.core.messages import Failure, dead_letter_of_upload
 from pipeline.errors import LayoutError, PermanentError, TransientError
 from pipeline.model import SealedPan, Upload, WrappedDataKey
 from pipeline.testing import A_MOMENT, s3_event
-from pipeline.wiring import CountedSession
 from tests.vaults import Claim, fingerprints_in_dynamodb, vault_in_dynamodb
 
 BUCKET = "bucket"

@@ -22,6 +22,7 @@ from pipeline.aws.kms_keys import KMSKeys
 from pipeline.aws.layout_catalogue import UriLayouts
 from pipeline.aws.s3_objects import S3Quarantine, S3Tokenized
 from pipeline.aws.s3_writing import UPLOAD_PART_BYTES
+from pipeline.aws.session import CountedSession
 from pipeline.aws.sqs_queue import SQSDeadLetters, SQSWorkQueue
 from pipeline.core.envelope import mint_tokens
 from pipeline.errors import LayoutError, PantokError, PermanentError, TransientError
@@ -29,7 +30,6 @@ from pipeline.local import LocalStack
 from pipeline.model import Chunk, Decision, SealedPan, SourceObject, WrappedDataKey
 from pipeline.staging import RejectsFile, StagedParts
 from pipeline.testing import A_MOMENT, MemoryWorld
-from pipeline.wiring import CountedSession
 from tests.network import (
     SECRET,
     Fault,

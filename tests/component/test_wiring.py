@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from botocore.config import Config
 
-from pipeline import wiring
+from pipeline.aws import session as aws_session
+from pipeline.aws.session import CountedSession
 from pipeline.errors import PermanentError
 from pipeline.handlers import work_queue
 from pipeline.job import Worker, run_job
@@ -23,7 +24,7 @@ from pipeline.model import Upload
 from pipeline.samples.cards import synthetic_pans
 from pipeline.settings import Settings
 from pipeline.testing import s3_event, sqs_event
-from pipeline.wiring import CountedSession, ports_of
+from pipeline.wiring import ports_of
 from tests.component.test_worker import Context
 from tests.network import Network, lost, unreachable
 
@@ -84,8 +85,8 @@ def site(local_stack: LocalStack) -> Site:
 @pytest.fixture
 def session(local_stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> CountedSession:
     """Its clients check every parameter, which those of the product leave out."""
-    checking = wiring.CLIENT_CONFIG.merge(Config(parameter_validation=True))
-    monkeypatch.setattr(wiring, "CLIENT_CONFIG", checking)
+    checking = aws_session.CLIENT_CONFIG.merge(Config(parameter_validation=True))
+    monkeypatch.setattr(aws_session, "CLIENT_CONFIG", checking)
     return CountedSession(local_stack.session())
 
 

@@ -15,13 +15,13 @@ from pipeline.aws.dynamodb_access import DynamoDBGrants, DynamoDBUsages, DynamoD
 from pipeline.aws.dynamodb_calls import DynamoDBCalls
 from pipeline.aws.kms_keys import KMSKeys
 from pipeline.aws.pump import Pump
+from pipeline.aws.session import CountedSession
 from pipeline.core.grants import Caller
 from pipeline.core.limits import Usage, rolled, window_at
 from pipeline.core.receipts import iso_time
 from pipeline.errors import TransientError
 from pipeline.model import SealedPan
 from pipeline.testing import MemoryAuditLog, MemoryGrants, MemoryUsages
-from pipeline.wiring import CountedSession
 
 NOW = datetime(2026, 11, 25, 12, 0, 5, tzinfo=UTC)
 WINDOW = window_at(NOW)

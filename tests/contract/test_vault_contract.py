@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import pytest
 
 from pipeline.aws.dynamodb_vault import DynamoDBDataKeys
+from pipeline.aws.session import CountedSession
 from pipeline.core.envelope import mint_tokens
 from pipeline.errors import PermanentError
 from pipeline.local import LocalStack
 from pipeline.model import SealedPan, WrappedDataKey
 from pipeline.ports import DataKeyRecords
 from pipeline.testing import InTurn, MemoryDataKeys, MemoryVault
-from pipeline.wiring import CountedSession
 from tests.vaults import (
     Claim,
     PlainFingerprints,

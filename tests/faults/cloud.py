@@ -31,6 +31,7 @@ from moto.dynamodb.models.utilities import dynamo_to_dict
 
 from pipeline.aws import faults as aws_faults
 from pipeline.aws import pump
+from pipeline.aws.session import CLIENT_CONFIG
 from pipeline.errors import TransientError
 from pipeline.handlers import work_queue
 from pipeline.handlers.work_queue import WorkQueueConsumer
@@ -39,7 +40,7 @@ from pipeline.keys import FINGERPRINT_KEY_VERSION, FingerprintKey, fingerprint_d
 from pipeline.model import Upload
 from pipeline.settings import Settings
 from pipeline.testing import s3_event
-from pipeline.wiring import CLIENT_CONFIG, ports_of
+from pipeline.wiring import ports_of
 
 REGION = "us-east-1"
 QUARANTINE, TOKENIZED = "quarantine", "tokenized"
