@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from typing import TYPE_CHECKING
 
 from pipeline.access import Door
 from pipeline.aws.audit_log import CloudWatchAuditLog, LastRequestId
@@ -18,6 +19,9 @@ from pipeline.bulk import Bulk
 from pipeline.opening import HeldDataKeys, Opening
 from pipeline.settings import ApiSettings
 
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
 
 def opening_of(settings: ApiSettings, session: CountedSession | None = None) -> Opening:
     """What opens tokens in a deployment."""
@@ -31,19 +35,19 @@ def opening_of(settings: ApiSettings, session: CountedSession | None = None) -> 
     )
     calls = DynamoDBCalls(dynamodb, session.credentials)
     vault = DynamoDBVaultReader(calls, Pump(calls.connect), settings.vault_table)
-    return Opening(door_of(settings, session), vault, data_keys)
+    return Opening(door_of(settings, session, dynamodb), vault, data_keys)
 
 
 def bulk_of(settings: ApiSettings, opening: Opening, session: CountedSession | None = None) -> Bulk:
     """What opens whole files in a deployment."""
     session = session or CountedSession()
     approvals = KMSApprovals(session.client("kms"), settings.bulk_key_arn)
-    return Bulk(door_of(settings, session), opening, approvals, utc_now, os.urandom)
+    door = door_of(settings, session, session.client("dynamodb"))
+    return Bulk(door, opening, approvals, utc_now, os.urandom)
 
 
-def door_of(settings: ApiSettings, session: CountedSession) -> Door:
+def door_of(settings: ApiSettings, session: CountedSession, dynamodb: DynamoDBClient) -> Door:
     """What asks who is calling, counts, and keeps the record."""
-    dynamodb = session.client("dynamodb")
     return Door(
         DynamoDBGrants(dynamodb, settings.grants_table),
         DynamoDBUsages(dynamodb, settings.limits_table),

@@ -33,4 +33,4 @@ def tokenizing_of(settings: ApiSettings, session: CountedSession | None = None) 
         entropy=os.urandom,
     )
     fingerprint_key = FingerprintKey(ports.key_service, ports.data_key_records, ports.clock)
-    return Tokenizing(door_of(settings, session), ports, fingerprint_key.fingerprinter)
+    return Tokenizing(door_of(settings, session, dynamodb), ports, fingerprint_key.fingerprinter)
