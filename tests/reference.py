@@ -1,6 +1,6 @@
 """The pages of docs/ that are made from code and template.
 
-python -m tests.reference            writes them
+python -m tests.reference            writes them, as `make reference` does
 python -m tests.reference --check    fails unless they are as they would be written
 """
 
@@ -20,7 +20,7 @@ from tests.conftest import ROOT
 from tests.template import load
 
 DOCS = ROOT / "docs"
-MADE = "<!-- made by `python -m tests.reference` -->\n\n"
+MADE = "<!-- made by `make reference` -->\n\n"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -278,7 +278,7 @@ def outdated() -> list[str]:
 def main() -> None:
     if "--check" in sys.argv:
         if old := outdated():
-            raise SystemExit(f"not up to date: {', '.join(old)}: `python -m tests.reference`")
+            raise SystemExit(f"not up to date: {', '.join(old)}: `make reference`")
         return
     for name, page in PAGES.items():
         (DOCS / name).write_text(page(), "utf-8")
