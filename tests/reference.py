@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -17,7 +18,7 @@ from pipeline.cli.main import app
 from pipeline.core import reasons
 from pipeline.handlers.api_problems import STATUS_OF_REFUSAL, TITLES
 from tests.conftest import ROOT
-from tests.template import load
+from tests.template import PATH, load
 
 DOCS = ROOT / "docs"
 MADE = "<!-- made by `make reference` -->\n\n"
@@ -94,6 +95,20 @@ def template_page() -> str:
         f"## Settings\n\nEnvironment variables that the template sets.\n\n"
         f"{table(('variable', 'functions'), _settings(template))}\n"
         f"## Outputs\n\n{table(('output', 'what'), _outputs(template))}"
+        + "".join(_other_template(each) for each in sorted(PATH.parent.glob("*.yaml")))
+    )
+
+
+def _other_template(path: Path) -> str:
+    if path == PATH:
+        return ""
+    template = load(path)
+    parameters = _parameters(template) if "Parameters" in template else []
+    outputs = _outputs(template) if "Outputs" in template else []
+    return (
+        f"\n## `infra/{path.name}`\n\n{template.get('Description', '')}\n\n"
+        f"{table(('parameter', 'default', 'values', 'what'), parameters)}\n"
+        f"{table(('output', 'what'), outputs)}"
     )
 
 
@@ -111,6 +126,8 @@ def _parameters(template: Mapping[str, Any]) -> list[Sequence[object]]:
 
 
 def _default(parameter: Mapping[str, Any]) -> str:
+    if "Default" not in parameter:
+        return "required"
     return f"`{parameter['Default']}`" if parameter["Default"] != "" else "none"
 
 
@@ -119,7 +136,7 @@ def _values(parameter: Mapping[str, Any]) -> str:
         return ", ".join(map(str, parameter["AllowedValues"]))
     if "MinValue" in parameter:
         return f"{parameter['MinValue']:,} to {parameter['MaxValue']:,}"
-    return str(parameter["ConstraintDescription"])
+    return str(parameter.get("ConstraintDescription", ""))
 
 
 def _roles(template: Mapping[str, Any]) -> list[Sequence[object]]:

@@ -15,6 +15,7 @@ import pytest
 from tests import reference, template
 from tests.conftest import ROOT
 
+TEMPLATES = sorted((ROOT / "infra").glob("*.yaml"))
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SPAN = re.compile(r"`([^`\n]+)`")
 FENCED = re.compile(r"^ *```\w*\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
@@ -22,7 +23,7 @@ FOLDERS = "benchmarks|docs|infra|pipeline|sample_data|tests"
 IN_FOLDER = re.compile(rf"(?:{FOLDERS})/[\w./-]*")
 TEST_ID = re.compile(r"((?:tests|benchmarks)/[\w/]+\.py)::(\w+)")
 RESOURCE = re.compile(
-    r"[A-Z]\w*(?:Role|Key|Bucket|Table|Queue|Function|LogGroup|Policy)|"
+    r"[A-Z]\w*(?:Role|Key|Bucket|Table|Queue|Function|LogGroup|Policy|Alarm|Topic|Trail)|"
     r"[A-Z]\w*(?:RetentionDays|WarmReadUnits|WarmWriteUnits|Arns|Concurrency)"
 )
 STATEMENT = re.compile(r"(\w+Policy)/(\w+)")
@@ -39,8 +40,10 @@ def spans(page: Path) -> list[str]:
 
 
 @cache
-def load() -> dict[str, Any]:
-    return template.load()
+def parts(kind: str) -> dict[str, Any]:
+    """The resources, parameters or outputs of all templates."""
+    found = [template.load(file).get(kind, {}) for file in TEMPLATES]
+    return {name: part for each in found for name, part in each.items()}
 
 
 @cache
@@ -125,7 +128,7 @@ def test_each_target_of_make_that_a_page_names_exists(page: Path) -> None:
 
 @pages()
 def test_each_resource_and_parameter_that_a_page_names_exists(page: Path) -> None:
-    known = {name for part in ("Resources", "Parameters", "Outputs") for name in load()[part]}
+    known = parts("Resources").keys() | parts("Parameters").keys() | parts("Outputs").keys()
     for span in spans(page):
         if RESOURCE.fullmatch(span):
             assert span in known | NOT_OF_THE_TEMPLATE, span
@@ -133,9 +136,8 @@ def test_each_resource_and_parameter_that_a_page_names_exists(page: Path) -> Non
 
 @pages()
 def test_each_policy_statement_that_a_page_names_exists(page: Path) -> None:
-    resources = load()["Resources"]
     for policy, sid in filter(None, map(policy_statement, spans(page))):
-        statements = resources[policy]["Properties"]["PolicyDocument"]["Statement"]
+        statements = parts("Resources")[policy]["Properties"]["PolicyDocument"]["Statement"]
         assert sid in {each.get("Sid") for each in statements}, f"{policy}/{sid}"
 
 
@@ -146,11 +148,10 @@ def policy_statement(span: str) -> tuple[str, str] | None:
 
 @pages()
 def test_each_metric_that_a_page_names_is_counted(page: Path) -> None:
-    source = "".join(
-        file.read_text("utf-8") for file in (ROOT / "pipeline" / "handlers").glob("*.py")
-    )
+    counting = [*(ROOT / "pipeline" / "handlers").glob("*.py"), *TEMPLATES]
+    source = "".join(file.read_text("utf-8") for file in counting)
     for metric in re.findall(r"[Mm]etrics? `(\w+)`", page.read_text("utf-8")):
-        assert f'"{metric}"' in source, metric
+        assert re.search(rf"\b{metric}\b", source), metric
 
 
 @pages()
