@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint types unit promises faults canaries bench package lock clean
+.PHONY: demo test lint types unit promises reference faults canaries bench package lock clean
 
 demo: $(STAMP)
 	$(BIN)/pantok demo
@@ -26,6 +26,10 @@ unit: $(STAMP)
 # Writes the README's table of promises from the last complete run of the tests.
 promises: $(STAMP)
 	$(BIN)/python -m tests.promises
+
+# Writes the pages of docs/ that are made from code and template: reasons, commands, parameters.
+reference: $(STAMP)
+	$(BIN)/python -m tests.reference
 
 # Faults at every AWS request and at random: `make faults SCHEDULES=5000`, `make faults SEED=123`.
 faults: $(STAMP)

@@ -29,6 +29,7 @@ from pipeline.core.messages import (
     dead_letter_of_message,
     dead_letter_of_upload,
     parse_message,
+    shown_job_id,
     upload_message,
 )
 from pipeline.errors import PantokError, PermanentError, TransientError
@@ -88,7 +89,8 @@ class WorkQueueConsumer:
         works += [_Work.of_chunk(task) for task in message.chunks]
         troubles = [
             self._trouble_in(
-                partial(self._work_off, work, record, attempts, seconds_left), work.upload.job_id
+                partial(self._work_off, work, record, attempts, seconds_left),
+                shown_job_id(work.upload),
             )
             for work in works
         ]
