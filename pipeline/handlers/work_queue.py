@@ -40,8 +40,7 @@ from pipeline.model import ChunkTask, Unfinished, Upload
 from pipeline.settings import Settings
 from pipeline.wiring import CountedSession, ports_of
 
-FIRST_POSTPONE_SECONDS = 2
-LONGEST_POSTPONE_SECONDS = 900
+POSTPONE_SECONDS = (4, 60, 300, 900)  # at most; so that an outage of ten minutes costs no file
 MAX_THROTTLED_ATTEMPTS = 100  # of minutes each: DynamoDB doubles its capacity within half an hour
 
 SERVICE = "pantok"
@@ -175,11 +174,10 @@ class WorkQueueConsumer:
         return Failure(reason, detail, attempts, self._worker.ports.clock())
 
     def _postpone(self, record: SQSRecord) -> None:
-        longest = min(FIRST_POSTPONE_SECONDS * 2 ** _receives(record), LONGEST_POSTPONE_SECONDS)
+        longest = POSTPONE_SECONDS[min(_receives(record), len(POSTPONE_SECONDS)) - 1]
+        seconds = round(random.uniform(longest / 2, longest))
         try:
-            self._worker.ports.work_queue.postpone(
-                record.receipt_handle, round(random.uniform(1, longest))
-            )
+            self._worker.ports.work_queue.postpone(record.receipt_handle, seconds)
         except TransientError as error:  # then the queue's own visibility timeout applies
             logger.warning("not postponed", extra={"reason": error.code})
 
