@@ -679,6 +679,24 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
             ),
         ),
     ],
+    access.check_the_watch_alone_lists_versions_and_of_uploads_alone: [
+        ("of everything", edit("WatchPolicy", "ListUploads", Condition=REMOVED)),
+        (
+            "of rejects too",
+            condition(
+                "WatchPolicy", "ListUploads", "StringEquals", "s3:prefix", ["incoming/", "rejects/"]
+            ),
+        ),
+        (
+            "of the tokenized bucket",
+            edit(
+                "WatchPolicy",
+                "ListUploads",
+                Resource={"Fn::GetAtt": ["TokenizedBucket", "Arn"]},
+            ),
+        ),
+        ("repair does", edit("RepairPolicy", "ReadTheLedger", Action="s3:ListBucketVersions")),
+    ],
     access.check_functions_write_their_own_log_alone: [
         (
             "another group",
@@ -1214,6 +1232,11 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
         ("tokenization does not", attribute("TokenizeFunction.DependsOn", REMOVED)),
         ("not for the key", attribute("WorkerFunction.DependsOn", "WorkerPolicy")),
         ("not for setup's rights", attribute("KeySetupFunction.DependsOn", REMOVED)),
+    ],
+    functions.check_the_watch_looks_four_times_an_hour: [
+        ("once an hour", prop("WatchFunction.Events.Look.Properties.Schedule", "rate(1 hour)")),
+        ("it is switched off", prop("WatchFunction.Events.Look.Properties.Enabled", False)),
+        ("nothing starts it", prop("WatchFunction.Events", REMOVED)),
     ],
     functions.check_the_fingerprint_key_is_made_once: [
         ("a second one", prop("FingerprintDataKey.DataKeyId", "fingerprint-2")),

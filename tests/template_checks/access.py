@@ -46,6 +46,7 @@ TABLE_ACCESS = {
     ("WorkerRole", "DataKeysTable"): {"PartiQLInsert", "GetItem"},
     ("WorkerRole", "JobsTable"): {"ConditionCheckItem", "GetItem", "UpdateItem"},
     ("RepairRole", "JobsTable"): {"GetItem"},
+    ("WatchRole", "JobsTable"): {"BatchGetItem"},
     ("KeySetupRole", "DataKeysTable"): {"PartiQLInsert"},
     ("DetokenizeRole", "VaultTable"): {"BatchGetItem", "GetItem"},
     ("DetokenizeRole", "DataKeysTable"): {"GetItem"},
@@ -85,6 +86,8 @@ KEY_ACCESS = {
     ("RepairRole", "QuarantineKey"): {"Decrypt", "GenerateDataKey"},
     ("RepairRole", "TokenizedKey"): {"Decrypt"},
     ("RepairRole", "TablesKey"): {"Decrypt"},
+    ("WatchRole", "TokenizedKey"): {"Decrypt"},
+    ("WatchRole", "TablesKey"): {"Decrypt"},
     ("KeySetupRole", "FingerprintKey"): {"GenerateDataKeyWithoutPlaintext"},
     ("KeySetupRole", "TablesKey"): {"Decrypt"},
     ("DetokenizeRole", "VaultKey"): {"Decrypt"},
@@ -128,6 +131,7 @@ FUNCTION_LOGS = {
     "KeySetupRole": {"KeySetupLogGroup"},
     "TokenizeRole": {"TokenizeLogGroup", "AuditLogGroup"},
     "DetokenizeRole": {"DetokenizeLogGroup", "AuditLogGroup"},
+    "WatchRole": {"WatchLogGroup"},
 }
 LOG_ACTIONS = frozenset(operations("logs"))
 # Who may change the key ring, beside what else of the data keys.
@@ -146,6 +150,7 @@ OBJECT_ACCESS = {
     ("RepairRole", "QuarantineBucket", "rejects/job/part"): {"GetObject"},
     ("RepairRole", "QuarantineBucket", "incoming/auto/file"): {"PutObject"},
     ("RepairRole", "TokenizedBucket", "receipts/job.json"): {"GetObject"},
+    ("WatchRole", "TokenizedBucket", "receipts/job.json"): {"GetObject"},
     ("WorkerRole", "TokenizedBucket", "data/layout=auto/part"): {"GetObject", *WRITING},
     ("WorkerRole", "TokenizedBucket", "receipts/job.json"): {"GetObject", *WRITING},
     ("WorkerRole", "QuarantineBucket", "staging/job/part"): {
@@ -517,6 +522,21 @@ def check_buckets_are_listed_below_known_prefixes(template: Template) -> list[st
                 continue
             prefixes = condition_values(statement, "StringLikeIfExists", "s3:prefix")
             if not prefixes or "*" in prefixes:
+                findings.append(f"{role} {statement.get('Sid')}: lists a whole bucket")
+    return findings
+
+
+def check_the_watch_alone_lists_versions_and_of_uploads_alone(template: Template) -> list[str]:
+    findings = []
+    for role in template.of_type("AWS::IAM::Role"):
+        for statement in identity_statements(template, role):
+            if not allows(statement) or not covers_action(statement, "s3:ListBucketVersions"):
+                continue
+            if role != "WatchRole" or not covers_resource(
+                statement, template.arn("QuarantineBucket")
+            ):
+                findings.append(f"{role} {statement.get('Sid')}: lists versions")
+            if condition_values(statement, "StringEquals", "s3:prefix") != ["incoming/"]:
                 findings.append(f"{role} {statement.get('Sid')}: lists a whole bucket")
     return findings
 

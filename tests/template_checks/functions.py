@@ -33,18 +33,28 @@ API_ENVIRONMENT = {
     "PANTOK_AUDIT_LOG_GROUP": {"Ref": "AuditLogGroup"},
     **{name: value for name, value in ENVIRONMENT.items() if name.startswith("POWERTOOLS_")},
 }
+WATCH_ENVIRONMENT = {
+    "PANTOK_QUARANTINE_BUCKET": {"Ref": "QuarantineBucket"},
+    "PANTOK_TOKENIZED_BUCKET": {"Ref": "TokenizedBucket"},
+    "PANTOK_JOBS_TABLE": {"Ref": "JobsTable"},
+    "PANTOK_RECEIPT_DUE_MINUTES": {"Ref": "ReceiptDueMinutes"},
+    **{name: value for name, value in ENVIRONMENT.items() if name.startswith("POWERTOOLS_")},
+}
 FUNCTION_ENVIRONMENTS = {
     "WorkerFunction": ENVIRONMENT,
     "TokenizeFunction": API_ENVIRONMENT
     | {"PANTOK_FINGERPRINTS_TABLE": {"Ref": "FingerprintsTable"}},
     "DetokenizeFunction": API_ENVIRONMENT
     | {"PANTOK_BULK_KEY_ARN": {"Fn::GetAtt": ["BulkKey", "Arn"]}},
+    "WatchFunction": WATCH_ENVIRONMENT,
 }
+TRACED = ("WorkerFunction", "TokenizeFunction", "DetokenizeFunction")
 HANDLERS = {
     "WorkerFunction": "pipeline.handlers.work_queue.handler",
     "KeySetupFunction": "pipeline.handlers.key_setup.handler",
     "TokenizeFunction": "pipeline.handlers.api_tokenize.handler",
     "DetokenizeFunction": "pipeline.handlers.api_detokenize.handler",
+    "WatchFunction": "pipeline.handlers.watch.handler",
 }
 ROLES = {name: name.replace("Function", "Role") for name in HANDLERS}
 LOG_GROUPS = {name: name.replace("Function", "LogGroup") for name in HANDLERS}
@@ -103,7 +113,7 @@ def check_functions_log_where_logs_are_kept_and_encrypted(template: Template) ->
 def check_functions_are_traced(template: Template) -> list[str]:
     return [
         f"{function} is not traced"
-        for function in FUNCTION_ENVIRONMENTS
+        for function in TRACED
         if template.properties(function).get("TracingConfig") != {"Mode": "Active"}
     ]
 
@@ -139,6 +149,7 @@ def check_functions_wait_for_their_rights_and_keys(template: Template) -> list[s
         "TokenizeFunction": {"TokenizePolicy", "FingerprintDataKey"},
         "DetokenizeFunction": {"DetokenizePolicy"},
         "KeySetupFunction": {"KeySetupPolicy"},
+        "WatchFunction": {"WatchPolicy"},
     }
     return [
         f"{function} does not wait for {name}"
@@ -157,3 +168,20 @@ def check_the_fingerprint_key_is_made_once(template: Template) -> list[str]:
     }
     found = template.properties("FingerprintDataKey")
     return [f"{found}"] if found != expected else []
+
+
+def check_the_watch_looks_four_times_an_hour(template: Template) -> list[str]:
+    """Which is what it counts on when it looks at the receipts of the last hour alone."""
+    watch = template.arn("WatchFunction")
+    rules = {
+        name: rule
+        for name, rule in template.of_type("AWS::Events::Rule").items()
+        if any(target["Arn"] == watch for target in rule["Targets"])
+    }
+    findings = [
+        f"{name}: {rule.get('ScheduleExpression')}, {rule.get('State', 'ENABLED')}"
+        for name, rule in rules.items()
+        if rule.get("ScheduleExpression") != "rate(15 minutes)"
+        or rule.get("State", "ENABLED") != "ENABLED"
+    ]
+    return findings if rules else ["nothing starts it"]
