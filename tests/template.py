@@ -241,9 +241,15 @@ class WatchTemplate(Template):
 
 
 @cache
+def pipeline_template() -> Template:
+    """The first template, as it is."""
+    return Template(load())
+
+
+@cache
 def exports() -> dict[str, Any]:
     """What the first stack exports, by name."""
-    pipeline = Template(load())
+    pipeline = pipeline_template()
     return {
         pipeline.resolve(output["Export"]["Name"]): pipeline.resolve(output["Value"])
         for output in pipeline.raw["Outputs"].values()
