@@ -16,6 +16,7 @@ from samtranslator.translator.transform import transform
 INFRA = Path(__file__).resolve().parent.parent / "infra"
 PATH = INFRA / "template.yaml"
 WATCH_PATH = INFRA / "watch.yaml"
+NETWORK_PATH = INFRA / "network.yaml"
 
 REGION = "eu-central-1"
 ACCOUNT = "111122223333"
@@ -36,6 +37,8 @@ WARM_UNITS = {
 }
 # All that is optional is switched on, so that the checks see it.
 PARAMETER_VALUES: Mapping[str, str] = {
+    "FunctionSubnetIds": "subnet-0123456789abcdef0,subnet-0123456789abcdef1",
+    "FunctionSecurityGroupIds": "sg-0123456789abcdef0",
     "UploaderRoleArns": UPLOADER_ARN,
     **{name: str(units) for name, units in WARM_UNITS.items()},
     "DecryptionSecretArns": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:drops/a-AbCdEf",

@@ -38,6 +38,7 @@ UNAVOIDABLE_WILDCARDS = {
     ("WorkerPolicy", "Trace"): "X-Ray offers no resource for the two actions that write traces",
     ("TokenizePolicy", "Trace"): "as above",
     ("DetokenizePolicy", "Trace"): "as above",
+    ("NetworkPolicy", "LambdaMakesInterfaces"): "EC2 offers no resource before there is one",
     ("AuditorPolicy", "LookUpEvents"): "CloudTrail offers no resource for looking up events",
 }
 
@@ -134,6 +135,7 @@ FUNCTION_LOGS = {
     "DetokenizeRole": {"DetokenizeLogGroup", "AuditLogGroup"},
     "WatchRole": {"WatchLogGroup"},
 }
+IN_NETWORK = {"WorkerRole", "TokenizeRole", "DetokenizeRole", "WatchRole"}
 LOG_ACTIONS = frozenset(operations("logs"))
 # Who may change the key ring, beside what else of the data keys.
 KEEPERS_OF_THE_RING = {"KeyRotationRole", "KeyShredRole", "ReindexRole"}
@@ -524,6 +526,25 @@ def check_buckets_are_listed_below_known_prefixes(template: Template) -> list[st
             prefixes = condition_values(statement, "StringLikeIfExists", "s3:prefix")
             if not prefixes or "*" in prefixes:
                 findings.append(f"{role} {statement.get('Sid')}: lists a whole bucket")
+    return findings
+
+
+def check_only_lambda_itself_makes_network_interfaces(template: Template) -> list[str]:
+    """With the functions' roles, but never from the functions' code."""
+    findings = []
+    for role in template.of_type("AWS::IAM::Role"):
+        policy = identity_statements(template, role)
+        makes = granted(policy, {"ec2:CreateNetworkInterface"}, "*")
+        if bool(makes) != (role in IN_NETWORK):
+            findings.append(f"{role}: {sorted(makes)}")
+        is_kept_from_code = any(
+            not allows(statement)
+            and covers(statement, "ec2:AnyActionAtAll", "*")
+            and statement.get("Condition") == {"Null": {"lambda:SourceFunctionArn": "false"}}
+            for statement in policy
+        )
+        if makes and not is_kept_from_code:
+            findings.append(f"the code of {role} may make interfaces")
     return findings
 
 

@@ -1,7 +1,8 @@
 """Functions: what starts them, what they are told, and what they may not say."""
 
-from tests.policies import as_list
+from tests.policies import as_list, granted
 from tests.template import Template
+from tests.template_checks.access import identity_statements
 
 ENVIRONMENT = {
     "ARROW_DEFAULT_MEMORY_POOL": "jemalloc",
@@ -145,11 +146,11 @@ def check_concurrency_is_a_parameter(template: Template) -> list[str]:
 
 def check_functions_wait_for_their_rights_and_keys(template: Template) -> list[str]:
     needed = {
-        "WorkerFunction": {"WorkerPolicy", "FingerprintDataKey"},
-        "TokenizeFunction": {"TokenizePolicy", "FingerprintDataKey"},
-        "DetokenizeFunction": {"DetokenizePolicy"},
+        "WorkerFunction": {"WorkerPolicy", "NetworkPolicy", "FingerprintDataKey"},
+        "TokenizeFunction": {"TokenizePolicy", "NetworkPolicy", "FingerprintDataKey"},
+        "DetokenizeFunction": {"DetokenizePolicy", "NetworkPolicy"},
         "KeySetupFunction": {"KeySetupPolicy"},
-        "WatchFunction": {"WatchPolicy"},
+        "WatchFunction": {"WatchPolicy", "NetworkPolicy"},
     }
     return [
         f"{function} does not wait for {name}"
@@ -185,3 +186,21 @@ def check_the_watch_looks_four_times_an_hour(template: Template) -> list[str]:
         or rule.get("State", "ENABLED") != "ENABLED"
     ]
     return findings if rules else ["nothing starts it"]
+
+
+def check_functions_run_in_the_network_that_is_named(template: Template) -> list[str]:
+    """All that touch card numbers or their keys; nothing of it unless a network is named."""
+    subnets = template.parameter_value("FunctionSubnetIds")
+    groups = template.parameter_value("FunctionSecurityGroupIds")
+    outside = Template(template.raw, parameter_values={})
+    findings = []
+    for function in FUNCTION_ENVIRONMENTS:
+        found = template.properties(function).get("VpcConfig")
+        if found != {"SubnetIds": subnets, "SecurityGroupIds": groups}:
+            findings.append(f"{function}: {found}")
+        if outside.properties(function).get("VpcConfig"):
+            findings.append(f"{function} is in a network unasked")
+        role = identity_statements(outside, ROLES[function])
+        if granted(role, {"ec2:CreateNetworkInterface"}, "*"):
+            findings.append(f"{function} makes interfaces unasked")
+    return findings
