@@ -23,6 +23,7 @@ from tests.watch_checks import Check, alarms, queries, trail
 
 TRAIL_FILTER = "KeysEndangeredFilter.MetricTransformations.0"
 LOCK = "TrailBucket.ObjectLockConfiguration.Rule.DefaultRetention"
+RESULTS_ENCRYPTION = "ResultsBucket.BucketEncryption.ServerSideEncryptionConfiguration.0"
 WORK_GROUP = "WorkGroup.WorkGroupConfiguration"
 
 
@@ -96,16 +97,6 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
     ],
     buckets.check_buckets_keep_versions: [
         ("not", prop("TrailBucket.VersioningConfiguration", REMOVED)),
-    ],
-    buckets.check_buckets_encrypt_with_kms: [
-        (
-            "not",
-            prop(
-                "ResultsBucket.BucketEncryption.ServerSideEncryptionConfiguration.0"
-                ".ServerSideEncryptionByDefault",
-                {"SSEAlgorithm": "AES256"},
-            ),
-        ),
     ],
     buckets.check_incomplete_uploads_are_dropped: [
         ("not", prop("TrailBucket.LifecycleConfiguration.Rules.1.Status", "Disabled")),
@@ -290,6 +281,19 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
     queries.check_examples_ask_for_columns_that_there_are: [
         ("one does not", query("FailedFilesQuery", "finished_at", "ended_at")),
         ("without a limit", prop("DeniedQuery.WorkGroup", "primary")),
+    ],
+    queries.check_results_are_encrypted_with_a_key_of_their_own: [
+        (
+            "with none",
+            prop(f"{RESULTS_ENCRYPTION}.ServerSideEncryptionByDefault", {"SSEAlgorithm": "AES256"}),
+        ),
+        (
+            "with the trail's",
+            prop(
+                f"{RESULTS_ENCRYPTION}.ServerSideEncryptionByDefault.KMSMasterKeyID",
+                {"Fn::GetAtt": ["TrailKey", "Arn"]},
+            ),
+        ),
     ],
     queries.check_results_go_after_a_while: [
         ("never", prop("ResultsBucket.LifecycleConfiguration.Rules.0.Status", "Disabled")),

@@ -93,6 +93,18 @@ def test_it_finds_the_upload_without_a_receipt_and_the_receipt_that_does_not_add
     assert set(findings.overdue_jobs) == {lost.job_id, stuck.job_id}
 
 
+@pytest.mark.e2e
+def test_a_receipt_is_one_line_as_query_engines_read_json(
+    bucket: Bucket, ledger: DynamoDBLedger
+) -> None:
+    upload = bucket.put("incoming/x/a.csv", b"x")
+    commit(ledger, bucket, upload)
+    body = bucket.content(f"s3://{bucket.name}/receipts/{upload.job_id}.json")
+    assert body is not None
+    assert body.count(b"\n") == 1
+    assert json.loads(body)["job_id"] == upload.job_id
+
+
 @pytest.fixture
 def printed(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     stream = io.StringIO()

@@ -13,7 +13,6 @@ CHECKS: tuple[Check, ...] = (
     buckets.check_buckets_refuse_requests_without_tls,
     buckets.check_buckets_are_closed_to_the_public,
     buckets.check_buckets_keep_versions,
-    buckets.check_buckets_encrypt_with_kms,
     buckets.check_incomplete_uploads_are_dropped,
     keys.check_administrators_touch_no_plaintext,
     keys.check_keys_rotate,

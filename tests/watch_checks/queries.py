@@ -172,6 +172,14 @@ def unknown(sql: str, known: dict[str, str]) -> set[str]:
     return words - SQL_WORDS - known.keys() - {each.lower() for each in named} - tables
 
 
+def check_results_are_encrypted_with_a_key_of_their_own(template: Template) -> list[str]:
+    encryption = template.properties("ResultsBucket")["BucketEncryption"]
+    (rule,) = encryption["ServerSideEncryptionConfiguration"]
+    expected = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": template.arn("ResultsKey")}
+    found = rule["ServerSideEncryptionByDefault"]
+    return [] if found == expected and rule.get("BucketKeyEnabled") is True else [f"{rule}"]
+
+
 def check_results_go_after_a_while(template: Template) -> list[str]:
     rules = template.raw["Resources"]["ResultsBucket"]["Properties"]["LifecycleConfiguration"][
         "Rules"
