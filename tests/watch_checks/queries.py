@@ -105,60 +105,14 @@ def check_examples_ask_for_columns_that_there_are(template: Template) -> list[st
     return findings if queries else ["no examples"]
 
 
-SQL_WORDS = {
-    *(
-        [
-            "select",
-            "as",
-            "from",
-            "where",
-            "group",
-            "by",
-            "order",
-            "limit",
-            "desc",
-            "asc",
-            "and",
-            "or",
-            "not",
-            "like",
-            "is",
-            "null",
-            "interval",
-            "day",
-        ]
-    ),
-    *(
-        [
-            "count",
-            "sum",
-            "max",
-            "min",
-            "round",
-            "substr",
-            "reduce",
-            "map_values",
-            "cast",
-            "bigint",
-            "cross",
-            "join",
-            "unnest",
-            "any_match",
-        ]
-    ),
-    *(
-        [
-            "current_date",
-            "current_timestamp",
-            "date_format",
-            "from_iso8601_timestamp",
-            "arn",
-            "sessioncontext",
-            "rows",
-        ]
-    ),
-    *(["sessionissuer", "part", "s", "n", "sum", "resource", "rejects"]),
-}
+SQL = """
+    any_match array as asc and bigint by cast count cross current_date current_timestamp date_format
+    day desc from from_iso8601_timestamp group interval is join like limit map_values max min not
+    null or order reduce round select substr sum unnest where
+"""
+# Fields of structures, and what lambdas call their arguments.
+NAMES = "arn n part rejects resource rows sessioncontext sessionissuer total"
+SQL_WORDS = frozenset(f"{SQL} {NAMES}".split())
 
 
 def unknown(sql: str, known: dict[str, str]) -> set[str]:
