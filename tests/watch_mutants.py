@@ -191,6 +191,9 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
         ("a silent watch is well", prop("WatchSilentAlarm.TreatMissingData", REMOVED)),
         ("every quiet minute", prop("DeadLettersAlarm.TreatMissingData", "breaching")),
     ],
+    alarms.check_each_period_has_a_look_of_the_watch_in_it: [
+        ("as many as looks", prop("UploadsOverdueAlarm.Period", 900)),
+    ],
     alarms.check_limits_are_those_of_the_parameters: [
         ("a fixed rate", prop("DetokenizeRateAlarm.Threshold", 1_000_000)),
         ("beyond the timeout", parameter("WorkerTimeoutSeconds.Default", 180)),

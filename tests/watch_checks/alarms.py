@@ -41,6 +41,7 @@ ALARMS = {
 }
 # Silence is what these are about; of the others, it means that nothing happened.
 ALARMED_BY_SILENCE = {"WatchSilentAlarm", "TrailSilentAlarm"}
+SECONDS_BETWEEN_LOOKS = 900
 FUNCTIONS = {"worker", "tokenize", "detokenize", "watch"}
 DIMENSIONS = {
     "AWS/DynamoDB": ("TableName", "AWS::DynamoDB::Table"),
@@ -140,6 +141,15 @@ def check_alarms_ring_at_the_first_sign(template: Template) -> list[str]:
             if rings != ("Sum", 0, 1, "GreaterThanThreshold"):
                 findings.append(f"{name}: {rings}")
     return findings
+
+
+def check_each_period_has_a_look_of_the_watch_in_it(template: Template) -> list[str]:
+    """With as many periods as looks, one that comes late would end the alarm, and begin it anew."""
+    return [
+        f"{name}: {template.properties(name)['Period']} s"
+        for name in ("UploadsOverdueAlarm", "ReceiptsNotAddingUpAlarm", "WatchSilentAlarm")
+        if template.properties(name)["Period"] < 2 * SECONDS_BETWEEN_LOOKS
+    ]
 
 
 def check_limits_are_those_of_the_parameters(template: Template) -> list[str]:
