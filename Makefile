@@ -14,7 +14,7 @@ test: lint types unit
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/cfn-lint infra/template.yaml
+	$(BIN)/cfn-lint infra/template.yaml infra/watch.yaml infra/network.yaml
 
 types: $(STAMP)
 	$(BIN)/mypy

@@ -190,6 +190,7 @@ class WorkQueueConsumer:
             ("TokensReused", "tokens_reused"),
         ):
             metrics.add_metric(name, MetricUnit.Count, receipt[field])
+        metrics.add_metric("GuardHits", MetricUnit.Count, receipt["guard"]["hits"])
         metrics.add_metric("JobSeconds", MetricUnit.Seconds, receipt["seconds"])
         counts = {name: receipt[name] for name in ("rows_read", "rows_written", "rows_rejected")}
         logger.info("committed", extra=counts)

@@ -42,10 +42,11 @@ ALLOWED = {
     "api_wiring": PURE
     | {"ports", "settings", "aws", "wiring", "keys", "access", "opening", "tokenize_api", "bulk"}
     | {"succession"},
+    "watch": PURE,
     "log_filter": PURE,
     "handlers": PURE
     | {"ports", "settings", "aws", "wiring", "keys", "job", "log_filter"}
-    | {"access", "api_wiring", "opening", "tokenize_api", "bulk"},
+    | {"access", "api_wiring", "opening", "tokenize_api", "bulk", "watch"},
     "layouts_builtin": set(),
     "samples": {"samples", "errors", ""},
     "loadtest": PURE | {"samples", "loadtest"},
@@ -110,7 +111,15 @@ def test_every_part_of_the_package_has_its_rule() -> None:
 
 def test_the_lambda_imports_nothing_that_only_people_need() -> None:
     served = ("core", "readers", "aws", "handlers", "wiring", "job", "tokenize", "keys", "staging")
-    served += ("log_filter", "access", "api_wiring", "opening", "tokenize_api", "succession")
+    served += (
+        "log_filter",
+        "access",
+        "api_wiring",
+        "opening",
+        "tokenize_api",
+        "succession",
+        "watch",
+    )
     people = {"typer", "rich", "duckdb", "ministack", "yaml", "pytest", "moto"}
     for file in FILES:
         if file.relative_to(PIPELINE).parts[0].removesuffix(".py") in served:
