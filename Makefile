@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint types unit promises permissions faults canaries bench package lock clean
+.PHONY: demo test lint types unit promises permissions reference faults canaries bench package lock clean
 
 demo: $(STAMP)
 	$(BIN)/pantok demo
@@ -14,7 +14,7 @@ test: lint types unit
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/cfn-lint infra/template.yaml
+	$(BIN)/cfn-lint infra/template.yaml infra/watch.yaml infra/network.yaml
 
 types: $(STAMP)
 	$(BIN)/mypy
@@ -30,6 +30,10 @@ promises: $(STAMP)
 # Writes docs/permissions.md from the template's policies.
 permissions: $(STAMP)
 	$(BIN)/python -m tests.permissions
+
+# Writes the pages of docs/ that are made from code and template: reasons, commands, parameters.
+reference: $(STAMP)
+	$(BIN)/python -m tests.reference
 
 # Faults at every AWS request and at random: `make faults SCHEDULES=5000`, `make faults SEED=123`.
 faults: $(STAMP)

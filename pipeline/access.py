@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -180,13 +180,20 @@ class Door:
 
     def _record(self, access: Access) -> None:
         now = self._clock()
+        asked_for = {item.token for item in access.items}
+        access = replace(access, canary=not asked_for.isdisjoint(self._canaries))
         self._audit_log.write(audit_line(access, now), now)
 
+    @property
+    def _canaries(self) -> frozenset[str]:
+        """Of the grants as they were read last, so that a record needs no second look at them."""
+        return self._grants.canaries if self._grants is not None else frozenset()
+
     def _covering(self, request: Request) -> Grant:
-        principal = request.caller.principal
+        grants, principal = self._current(), request.caller.principal
         if not principal:
             raise RefusedError("caller_unknown")
-        grant = self._current().covering(principal, request.action, request.purpose, request.view)
+        grant = grants.covering(principal, request.action, request.purpose, request.view)
         if grant is None or (request.scope is not None and request.scope not in grant.scopes):
             raise RefusedError("not_granted")
         return grant

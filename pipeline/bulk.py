@@ -15,7 +15,7 @@ from pipeline.core.receipts import iso_time
 from pipeline.core.result_seal import seal_result
 from pipeline.errors import PermanentError
 from pipeline.keys import random_id
-from pipeline.opening import Opening
+from pipeline.opening import Opening, well_formed
 from pipeline.ports import Clock
 
 APPROVAL_KNOWN_FOR = timedelta(seconds=30)  # a revoked approval ends within so long
@@ -106,6 +106,7 @@ class Bulk:
         Raises `RefusedError`: `not_requester`, `not_of_this_job`, `not_approved`, and those of the
         door.
         """
+        request = replace(request, tokens=well_formed(one.tokens))
         self._check(request, job, wrapped_key, one)
         items = self._opening.open(request, one.tokens)
         lines = [

@@ -30,6 +30,13 @@ CHUNK_ROWS = 1_000_000  # its cards' digests and counts fit into memory many tim
 MAX_CHUNKS = 400  # so that the decision, which names all parts, fits a DynamoDB item of 400 KB
 
 
+class UnknownChunkError(PermanentError):
+    """A message for a chunk that nobody planned: it says nothing of its file."""
+
+    def __init__(self, ordinal: int) -> None:
+        super().__init__("unknown_chunk", f"chunk {ordinal} is not planned")
+
+
 def is_to_be_parted(size_bytes: int) -> bool:
     """Whether a file is worth parting: below that, one worker is done before others have begun."""
     return size_bytes > 2 * CHUNK_BYTES
@@ -118,10 +125,13 @@ class FannedOutFile:
         self.chain.bench.ports.work_queue.send_all(messages)
 
     def work_off(self, ordinal: int) -> bool:
-        """Whether a planned chunk is worked off; else the time is up, and what is done is noted."""
+        """Whether a planned chunk is worked off; else the time is up, and what is done is noted.
+
+        Raises `UnknownChunkError` for any other.
+        """
         document = self._ledger.recorded_chunk(self.upload.job_id, _plan_name(ordinal))
         if document is None:
-            raise PermanentError("unknown_chunk", f"chunk {ordinal} is not planned")
+            raise UnknownChunkError(ordinal)
         chunk = _PlannedChunk.from_json(document)
         return self.chain.records(_prefix(ordinal), chunk.start, chunk.end) is not None
 

@@ -18,7 +18,7 @@ from pipeline.core.layouts import Layout
 from pipeline.core.prices import estimated_cost_usd
 from pipeline.core.receipts import JobFacts, Tally, committed_receipt, failed_receipt, iso_time
 from pipeline.errors import PantokError, PermanentError, TransientError
-from pipeline.fan_out import FannedOutFile, is_to_be_parted
+from pipeline.fan_out import FannedOutFile, UnknownChunkError, is_to_be_parted
 from pipeline.keys import random_id
 from pipeline.model import ChunkTask, Decision, FanOut, SourceObject, Unfinished, Upload
 from pipeline.ports import Ports
@@ -101,6 +101,8 @@ class _Attempt:
         """The receipt of what the work comes to; ledger and receipt know of its failure."""
         try:
             outcome = work()
+        except UnknownChunkError:
+            raise
         except PermanentError as error:
             return self._refused(self._layout_name or layout_name_of(self._upload.key), error)
         except TransientError as error:

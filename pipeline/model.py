@@ -49,6 +49,14 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
+class Arrival:
+    """An upload that is in the intake, and when it came (UTC)."""
+
+    upload: Upload
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ChunkTask:
     """A planned chunk of an upload, by its place in the plan, counted from 0."""
 

@@ -93,7 +93,7 @@ class Opening:
         A masked view shows last4 of the vault's metadata: nothing is unwrapped or opened for it.
         Raises `RefusedError`, or `TransientError` when AWS or the audit log fails.
         """
-        wanted = _well_formed(tokens)
+        wanted = well_formed(tokens)
         request = replace(request, tokens=wanted)
         grant = self._door.admit(request)
         rows = self._vault.get(wanted)
@@ -109,7 +109,7 @@ class Opening:
         Raises `RefusedError` `unknown_token` too, for a token of a scope that is not granted as
         for one that is not there.
         """
-        wanted = _well_formed([token])
+        wanted = well_formed([token])
         request = replace(request, tokens=wanted)
         grant = self._door.admit(request)
         row = self._vault.get(wanted).get(token)
@@ -147,7 +147,8 @@ class Opening:
         return OpenedItem(row.token, pan.decode("ascii")), audited
 
 
-def _well_formed(tokens: Sequence[str]) -> list[str]:
+def well_formed(tokens: Sequence[str]) -> list[str]:
+    """Those that have the form of a token, each once: whatever has not may be a PAN."""
     return list(dict.fromkeys(token for token in tokens if TOKEN_PATTERN.fullmatch(token)))
 
 

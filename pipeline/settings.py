@@ -63,3 +63,22 @@ class ApiSettings:
         if missing:
             raise PermanentError("missing_settings", ", ".join(missing))
         return cls(**found)
+
+
+@dataclass(frozen=True, slots=True)
+class WatchSettings:
+    """Where the parts of a deployment are that the watch compares, read like `Settings`."""
+
+    quarantine_bucket: str
+    tokenized_bucket: str
+    jobs_table: str
+    receipt_due_minutes: str
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> WatchSettings:
+        """Raises `PermanentError` `missing_settings`, which names what is not set."""
+        names = {field.name: ENVIRONMENT_PREFIX + field.name.upper() for field in fields(cls)}
+        missing = [name for name in names.values() if name not in environment]
+        if missing:
+            raise PermanentError("missing_settings", ", ".join(missing))
+        return cls(**{field: environment[name] for field, name in names.items()})

@@ -4,7 +4,7 @@ import copy
 import os
 import re
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +13,10 @@ from unittest import mock
 import yaml
 from samtranslator.translator.transform import transform
 
-PATH = Path(__file__).resolve().parent.parent / "infra" / "template.yaml"
+INFRA = Path(__file__).resolve().parent.parent / "infra"
+PATH = INFRA / "template.yaml"
+WATCH_PATH = INFRA / "watch.yaml"
+NETWORK_PATH = INFRA / "network.yaml"
 
 REGION = "eu-central-1"
 ACCOUNT = "111122223333"
@@ -34,6 +37,8 @@ WARM_UNITS = {
 }
 # All that is optional is switched on, so that the checks see it.
 PARAMETER_VALUES: Mapping[str, str] = {
+    "FunctionSubnetIds": "subnet-0123456789abcdef0,subnet-0123456789abcdef1",
+    "FunctionSecurityGroupIds": "sg-0123456789abcdef0",
     "UploaderRoleArns": UPLOADER_ARN,
     **{name: str(units) for name, units in WARM_UNITS.items()},
     "DecryptionSecretArns": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:drops/a-AbCdEf",
@@ -41,15 +46,26 @@ PARAMETER_VALUES: Mapping[str, str] = {
     "DecryptionKmsKeyArns": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/of-somebody",
 }
 
+WATCH_PARAMETER_VALUES: Mapping[str, str] = {
+    "PipelineStack": PSEUDO_PARAMETERS["AWS::StackName"],
+    "AlarmEmail": "operator@example.com",
+}
+
 NAME_PROPERTIES = {
+    "AWS::Athena::WorkGroup": "Name",
+    "AWS::CloudTrail::Trail": "TrailName",
+    "AWS::CloudWatch::Alarm": "AlarmName",
     "AWS::DynamoDB::Table": "TableName",
     "AWS::Lambda::Function": "FunctionName",
     "AWS::Logs::LogGroup": "LogGroupName",
     "AWS::S3::Bucket": "BucketName",
+    "AWS::SNS::Topic": "TopicName",
     "AWS::SQS::Queue": "QueueName",
 }
 ARNS = {
+    "AWS::CloudTrail::Trail": f"arn:aws:cloudtrail:{REGION}:{ACCOUNT}:trail/{{name}}",
     "AWS::DynamoDB::Table": f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{{name}}",
+    "AWS::Events::Rule": f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{{name}}",
     "AWS::IAM::Role": f"arn:aws:iam::{ACCOUNT}:role/{{name}}",
     "AWS::KMS::Key": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{{name}}",
     "AWS::Lambda::Function": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{{name}}",
@@ -172,12 +188,16 @@ class Template:
 
     def _fn_getatt(self, argument: list[str]) -> str:
         logical_id, attribute = argument
+        if attribute == "RoleId":
+            return f"AROA{logical_id.upper():X<17.17}"
         return self.arn(logical_id) if attribute == "Arn" else f"{logical_id}.{attribute}"
 
     def _fn_sub(self, argument: str | list[Any]) -> str:
         text, given = argument if isinstance(argument, list) else (argument, {})
 
         def value_of(match: re.Match[str]) -> str:
+            if match[1].startswith("!"):  # not CloudFormation's
+                return f"${{{match[1][1:]}}}"
             name, _, name_attribute = match[1].partition(".")
             if name in given:
                 return str(self.resolve(given[name]))
@@ -205,3 +225,36 @@ class Template:
 
     def _fn_not(self, argument: list[Any]) -> bool:
         return not self.resolve(argument)[0]
+
+
+class WatchTemplate(Template):
+    """The second template, deployed beside the first one, whose exports it imports."""
+
+    def __init__(
+        self, raw: dict[str, Any], parameter_values: Mapping[str, str] = WATCH_PARAMETER_VALUES
+    ) -> None:
+        super().__init__(raw, parameter_values)
+
+    @cached_property
+    def expanded(self) -> dict[str, Any]:
+        return self.raw
+
+    def _fn_importvalue(self, argument: Any) -> Any:
+        return exports()[self.resolve(argument)]
+
+
+@cache
+def pipeline_template() -> Template:
+    """The first template, as it is."""
+    return Template(load())
+
+
+@cache
+def exports() -> dict[str, Any]:
+    """What the first stack exports, by name."""
+    pipeline = pipeline_template()
+    return {
+        pipeline.resolve(output["Export"]["Name"]): pipeline.resolve(output["Value"])
+        for output in pipeline.raw["Outputs"].values()
+        if "Export" in output
+    }

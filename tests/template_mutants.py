@@ -679,6 +679,40 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
             ),
         ),
     ],
+    access.check_only_lambda_itself_makes_network_interfaces: [
+        ("code does", remove("NetworkPolicy", "CodeDoesNot")),
+        (
+            "code does some",
+            edit("NetworkPolicy", "CodeDoesNot", Action="ec2:CreateNetworkInterface"),
+        ),
+        ("nobody does", edit("NetworkPolicy", "CodeDoesNot", Condition={"Bool": {"x": "true"}})),
+        (
+            "people do",
+            attach("AuditorRole", Action="ec2:CreateNetworkInterface", Resource="*"),
+        ),
+        (
+            "Lambda does not",
+            edit("NetworkPolicy", "LambdaMakesInterfaces", Action="ec2:DescribeSubnets"),
+        ),
+    ],
+    access.check_the_watch_alone_lists_versions_and_of_uploads_alone: [
+        ("of everything", edit("WatchPolicy", "ListUploads", Condition=REMOVED)),
+        (
+            "of rejects too",
+            condition(
+                "WatchPolicy", "ListUploads", "StringEquals", "s3:prefix", ["incoming/", "rejects/"]
+            ),
+        ),
+        (
+            "of the tokenized bucket",
+            edit(
+                "WatchPolicy",
+                "ListUploads",
+                Resource={"Fn::GetAtt": ["TokenizedBucket", "Arn"]},
+            ),
+        ),
+        ("repair does", edit("RepairPolicy", "ReadTheLedger", Action="s3:ListBucketVersions")),
+    ],
     access.check_functions_write_their_own_log_alone: [
         (
             "another group",
@@ -1214,6 +1248,26 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
         ("tokenization does not", attribute("TokenizeFunction.DependsOn", REMOVED)),
         ("not for the key", attribute("WorkerFunction.DependsOn", "WorkerPolicy")),
         ("not for setup's rights", attribute("KeySetupFunction.DependsOn", REMOVED)),
+    ],
+    functions.check_functions_run_in_the_network_that_is_named: [
+        ("detokenization does not", prop("DetokenizeFunction.VpcConfig", REMOVED)),
+        (
+            "in another one",
+            prop("WorkerFunction.VpcConfig.Fn::If.1.SubnetIds", ["subnet-another"]),
+        ),
+        (
+            "unasked",
+            prop("WatchFunction.VpcConfig", {"SubnetIds": ["subnet-1"], "SecurityGroupIds": []}),
+        ),
+        (
+            "rights unasked",
+            add("NetworkPolicy", Action="ec2:CreateNetworkInterface", Resource="*"),
+        ),
+    ],
+    functions.check_the_watch_looks_four_times_an_hour: [
+        ("once an hour", prop("WatchFunction.Events.Look.Properties.Schedule", "rate(1 hour)")),
+        ("it is switched off", prop("WatchFunction.Events.Look.Properties.Enabled", False)),
+        ("nothing starts it", prop("WatchFunction.Events", REMOVED)),
     ],
     functions.check_the_fingerprint_key_is_made_once: [
         ("a second one", prop("FingerprintDataKey.DataKeyId", "fingerprint-2")),

@@ -176,7 +176,8 @@ class S3Tokenized:
                 self._client.put_object(
                     Bucket=self._bucket,
                     Key=key,
-                    Body=orjson.dumps(receipt, option=orjson.OPT_INDENT_2),
+                    # On one line, as query engines read JSON.
+                    Body=orjson.dumps(receipt, option=orjson.OPT_APPEND_NEWLINE),
                     ContentType="application/json",
                     **condition,
                 )

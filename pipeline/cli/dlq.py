@@ -13,6 +13,7 @@ import typer
 from pipeline.aws.sqs_queue import DeadLetter
 from pipeline.cli.output import JsonFlag, StackOption, examples, facts, print_json, say, table
 from pipeline.cli.session import deployment
+from pipeline.core.reasons import of_letter
 from pipeline.errors import PermanentError
 
 app = typer.Typer(
@@ -126,10 +127,13 @@ def show(
         print_json({"id": letter.message_id, **letter.letter})
         return
     source = letter.letter["source"] or {}
+    known = of_letter(letter.letter["reason"])
     facts(
         f"dead letter {letter.message_id}",
         {
             "reason": letter.letter["reason"],
+            "means": known.means if known else None,
+            "what to do": known.remedy if known else None,
             "detail": letter.letter["detail"],
             "file": source.get("uri"),
             "version": source.get("version_id"),

@@ -11,6 +11,7 @@ from pipeline.aws.faults import translated
 from pipeline.aws.layout_catalogue import UriLayouts, built_in_layout, built_in_names
 from pipeline.cli.output import JsonFlag, StackOption, examples, print_json, say, screen, table
 from pipeline.cli.session import Deployment, deployment
+from pipeline.core.athena import glue_table, table_statement, view_statement
 from pipeline.core.folders import FOLDERS_DOCUMENT, parse_folder_rules
 from pipeline.core.guard import redacted
 from pipeline.core.layout_check import Mistake, check_layout, check_rules
@@ -199,6 +200,39 @@ def _summary(draft: Draft, document: str) -> dict[str, Any]:
         ],
         "document": document,
     }
+
+
+@app.command(
+    epilog=examples(
+        "pantok layouts athena card-present --stack prod",
+        "pantok layouts athena card-present --view",
+        "pantok layouts athena card-present-json --json > table.json   # for aws glue create-table",
+    )
+)
+def athena(
+    name: Annotated[str, typer.Argument(help="A layout's name.")],
+    view: Annotated[bool, typer.Option("--view", help="The view of committed jobs alone.")] = False,
+    bucket: Annotated[
+        str | None, typer.Option(help="The tokenized bucket. Default: the deployment's.")
+    ] = None,
+    as_json: JsonFlag = False,
+    stack: StackOption = None,
+) -> None:
+    """Prints the statement for a layout's table in Athena; with --json, what Glue takes."""
+    target = deployment(stack) if bucket is None else _deployment_if_any(stack)
+    layout = _layout_named(target, name)
+    bucket = bucket or (target.outputs["TokenizedBucket"] if target else "")
+    if as_json:
+        print_json(glue_table(layout, bucket))
+    else:
+        typer.echo(view_statement(layout) if view else table_statement(layout, bucket))
+
+
+def _layout_named(target: Deployment | None, name: str) -> Layout:
+    document = own_layouts(target).document(name) if target else built_in_layout(name)
+    if document is None:
+        raise PermanentError("unknown_layout", "see `pantok layouts list`")
+    return parse_layout(document, name)
 
 
 @app.command(epilog=examples("pantok layouts schema > layout.schema.json"))

@@ -33,7 +33,10 @@ class AuditedItem:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One access, as it is to be recorded. `grant` is the one that it was made under, if any."""
+    """One access, as it is to be recorded. `grant` is the one that it was made under, if any.
+
+    `canary` says that one of the tokens is a canary, which raises an alarm.
+    """
 
     caller: Caller
     action: Action
@@ -45,6 +48,7 @@ class Access:
     scope: str | None = None
     job_id: str | None = None
     items: Sequence[AuditedItem] = field(default_factory=tuple)
+    canary: bool = False
 
 
 def audit_line(access: Access, at: datetime) -> str:
@@ -66,6 +70,7 @@ def audit_line(access: Access, at: datetime) -> str:
         "view": access.view,
         "scope": access.scope,
         "job_id": access.job_id,
+        "canary": access.canary,
         "items": [_item(item) for item in access.items],
     }
     return json.dumps(record, separators=(",", ":"))

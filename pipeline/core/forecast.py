@@ -13,7 +13,7 @@ from pipeline.core.prices import AwsCalls, estimated_cost_usd
 
 LOOK_UPS_PER_CALL = 100  # DynamoDB BatchGetItem
 INSERTS_PER_CALL = 25  # DynamoDB BatchExecuteStatement
-SECONDS_PER_CHUNK = 280.0  # the worker's time-out less what it keeps for a clean stop
+SECONDS_PER_CHUNK = 160.0  # the worker's time-out less what it keeps for a clean stop
 SECONDS_PER_ROW = 4e-6
 SECONDS_PER_LOOK_UP = 9e-6
 SECONDS_PER_NEW_PAN = 41e-6

@@ -9,10 +9,11 @@ import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from pipeline.core.envelope import TOKEN_PATTERN
 from pipeline.core.strict import Strict
 from pipeline.errors import PermanentError
 
@@ -112,9 +113,14 @@ class Grant(Strict):
 
 
 class Grants(Strict):
-    """All grants of a deployment, in the order of their document."""
+    """All grants of a deployment, in the order of their document.
+
+    `canaries` are tokens that nobody has any business with: whoever asks for one raises an alarm,
+    whatever is answered.
+    """
 
     grants: tuple[Grant, ...] = ()
+    canaries: frozenset[Annotated[str, Field(pattern=f"^{TOKEN_PATTERN.pattern}$")]] = frozenset()
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:

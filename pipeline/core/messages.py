@@ -158,14 +158,26 @@ class Failure:
 
 def dead_letter_of_upload(upload: Upload, failure: Failure) -> dict[str, Any]:
     """A dead letter that can be replayed, unless the object's name holds a PAN: that stays out."""
-    is_clean = not any(map(holds_pan, (upload.bucket, upload.key, _digits(upload.version_id))))
+    is_clean = _is_clean(upload)
     version_id = upload.version_id if is_clean else redacted(upload.version_id)
     return _dead_letter(failure) | {
-        "job_id": upload.job_id,
+        "job_id": shown_job_id(upload),
         "layout": _layout_of(upload),
         "source": {"uri": _without_pan(upload.uri), "version_id": version_id},
         "message": upload_message(upload) if is_clean else None,
     }
+
+
+def shown_job_id(upload: Upload) -> str | None:
+    """The job's id, where it may be shown: None for an object whose name holds a PAN.
+
+    The id is a hash of that name, without a key: who knows the rest of it can try all PANs.
+    """
+    return upload.job_id if _is_clean(upload) else None
+
+
+def _is_clean(upload: Upload) -> bool:
+    return not any(map(holds_pan, (upload.bucket, upload.key, _digits(upload.version_id))))
 
 
 def _without_pan(uri: str) -> str:
@@ -184,16 +196,14 @@ def _digits(version_id: str) -> str:
 def dead_letter_of_message(body: str, failure: Failure) -> dict[str, Any]:
     """A dead letter for a message that could not be understood: quoted if it holds no PAN.
 
-    As it is anybody's message, a mistyped PAN may stand there: so many digits are not quoted.
+    As it is anybody's message, a mistyped PAN may stand there: so many digits are not quoted. Nor
+    is there a digest then: of a short message, PANs could be tried until one fits.
     """
-    is_quotable = (
-        len(body) <= MAX_QUOTED_CHARACTERS
-        and not could_hold_pan(body, MIN_RUN_DIGITS)
-        and not holds_pan(body)
-    )
+    is_clean = not could_hold_pan(body, MIN_RUN_DIGITS) and not holds_pan(body)
+    digest = hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest()
     return _dead_letter(failure) | {
-        "message_text": body if is_quotable else None,
-        "message_sha256": hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest(),
+        "message_text": body if is_clean and len(body) <= MAX_QUOTED_CHARACTERS else None,
+        "message_sha256": digest if is_clean else None,
         "message_characters": len(body),
     }
 

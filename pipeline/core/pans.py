@@ -23,7 +23,7 @@ _FORMULA = re.compile(r"=([0-9]{12,19})")  # a spreadsheet's ="4111…", less it
 _DECIMAL_POINT = re.compile(r"[0-9]{12,}[.,][0-9]{1,2}")
 _TRACK = re.compile(r"[%;]?[bB]?[0-9]{12,19}[=^dD].*", re.DOTALL)
 _WITHIN = re.compile(r"(?<![0-9])[0-9]{12,19}(?![0-9])")
-_TOKEN = r"^\s*tok_[a-z2-7]{26}\s*$"  # DESIGN: 128 random bits in base32
+_TOKEN = r"^\s*tok_[a-z2-7]{26}\s*$"  # as pipeline/core/envelope.py makes them
 _SCIENTIFIC = re.compile(r"\d+(?:[.,]\d*)?[eE]\+?\d+")
 _MASKED = re.compile(r"[0-9.]*[*xX#•][0-9*xX#•.]*")
 

@@ -121,6 +121,17 @@ def failed_receipt(facts: JobFacts, reason: str, detail: str) -> dict[str, Any]:
     return _receipt(facts, Tally(), reason, detail)
 
 
+def does_add_up(receipt: Mapping[str, Any]) -> bool:
+    """Whether every row that was read is in an output or rejected for a reason, and none twice."""
+    written = sum(output["rows"] for output in receipt["outputs"])
+    rejected = sum(receipt["rejects_by_reason"].values())
+    return bool(
+        receipt["rows_read"] == receipt["rows_written"] + receipt["rows_rejected"]
+        and receipt["rows_written"] == written
+        and receipt["rows_rejected"] == rejected
+    )
+
+
 def _receipt(facts: JobFacts, tally: Tally, reason: str | None, detail: str) -> dict[str, Any]:
     return {
         "job_id": facts.job_id,

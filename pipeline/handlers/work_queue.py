@@ -30,6 +30,7 @@ from pipeline.core.messages import (
     dead_letter_of_message,
     dead_letter_of_upload,
     parse_message,
+    shown_job_id,
     upload_message,
 )
 from pipeline.errors import PantokError, PermanentError, TransientError
@@ -40,8 +41,7 @@ from pipeline.model import ChunkTask, Unfinished, Upload
 from pipeline.settings import Settings
 from pipeline.wiring import ports_of
 
-FIRST_POSTPONE_SECONDS = 2
-LONGEST_POSTPONE_SECONDS = 900
+POSTPONE_SECONDS = (4, 60, 300, 900)  # at most; so that an outage of ten minutes costs no file
 MAX_THROTTLED_ATTEMPTS = 100  # of minutes each: DynamoDB doubles its capacity within half an hour
 
 SERVICE = "pantok"
@@ -89,7 +89,8 @@ class WorkQueueConsumer:
         works += [_Work.of_chunk(task) for task in message.chunks]
         troubles = [
             self._trouble_in(
-                partial(self._work_off, work, record, attempts, seconds_left), work.upload.job_id
+                partial(self._work_off, work, record, attempts, seconds_left),
+                shown_job_id(work.upload),
             )
             for work in works
         ]
@@ -174,11 +175,10 @@ class WorkQueueConsumer:
         return Failure(reason, detail, attempts, self._worker.ports.clock())
 
     def _postpone(self, record: SQSRecord) -> None:
-        longest = min(FIRST_POSTPONE_SECONDS * 2 ** _receives(record), LONGEST_POSTPONE_SECONDS)
+        longest = POSTPONE_SECONDS[min(_receives(record), len(POSTPONE_SECONDS)) - 1]
+        seconds = round(random.uniform(longest / 2, longest))
         try:
-            self._worker.ports.work_queue.postpone(
-                record.receipt_handle, round(random.uniform(1, longest))
-            )
+            self._worker.ports.work_queue.postpone(record.receipt_handle, seconds)
         except TransientError as error:  # then the queue's own visibility timeout applies
             logger.warning("not postponed", extra={"reason": error.code})
 
@@ -191,6 +191,7 @@ class WorkQueueConsumer:
             ("TokensReused", "tokens_reused"),
         ):
             metrics.add_metric(name, MetricUnit.Count, receipt[field])
+        metrics.add_metric("GuardHits", MetricUnit.Count, receipt["guard"]["hits"])
         metrics.add_metric("JobSeconds", MetricUnit.Seconds, receipt["seconds"])
         counts = {name: receipt[name] for name in ("rows_read", "rows_written", "rows_rejected")}
         logger.info("committed", extra=counts)

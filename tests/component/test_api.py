@@ -308,6 +308,35 @@ def test_a_burst_of_unknown_tokens_locks_the_caller_and_nobody_else(
 # What is recorded
 
 
+CANARY = "tok_" + "k" * 26
+
+
+def test_whoever_asks_for_a_canary_is_recorded_as_such_whatever_is_answered() -> None:
+    api = Api(f'canaries = ["{CANARY}"]\n{GRANTS}')
+    (token,) = api.tokens_of(VISA)
+
+    api.detokenize([token])
+    assert [each["canary"] for each in api.audit.records] == [False]
+    api.detokenize([token, CANARY])
+    api.call("GET", f"/tokens/{CANARY}")
+    refused = api.detokenize([CANARY], purpose="curiosity")
+
+    assert refused.status == 403
+    assert [each["canary"] for each in api.audit.records[1:]] == [True, True, True]
+
+
+def test_a_canary_that_opens_is_answered_like_any_other_token() -> None:
+    api = Api()
+    (token,) = api.tokens_of(VISA)
+    before = api.detokenize([token], view="full").document
+    api.grants.document = f'canaries = ["{token}"]\n{GRANTS}'
+    api.wait(minutes=1)
+
+    assert api.detokenize([token], view="full").document == before
+    assert api.tokenize(VISA).document["results"][0]["token"] == token
+    assert [each["canary"] for each in api.audit.records] == [False, True, True]
+
+
 def test_every_access_is_recorded_with_all_but_the_card_number(api: Api) -> None:
     (token,) = api.tokens_of(VISA)
 
@@ -326,6 +355,7 @@ def test_every_access_is_recorded_with_all_but_the_card_number(api: Api) -> None
         "principal": SOMEONE,
         "session": "",
         "source_ip": "192.0.2.7",
+        "canary": False,
         "grant": "everything",
         "purpose": "chargeback",
         "view": "full",

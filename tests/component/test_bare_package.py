@@ -120,6 +120,12 @@ def test_the_fingerprint_key_is_made(
     assert package.stack.client("dynamodb").scan(TableName=data_keys)["Count"] == 1
 
 
+def test_every_entry_point_of_the_deployment_starts(package: BarePackage) -> None:
+    assert {bare.WORKER, bare.TOKENIZE, bare.DETOKENIZE, bare.KEY_SETUP} <= set(package.settings)
+    for entry_point in package.settings:
+        assert package.call(entry_point)["answers"] == []
+
+
 def test_every_module_comes_as_bytecode_that_is_used(package: BarePackage) -> None:
     modules = set(package.folder.rglob("*.py"))
     cached = {

@@ -127,6 +127,16 @@ def test_the_key_of_another_job_proves_nothing(desk: Desk) -> None:
     assert desk.open(forged, 0).document["code"] == "not_approved"
 
 
+def test_a_slice_that_is_refused_is_recorded_with_its_tokens_and_canaries(desk: Desk) -> None:
+    canary = desk.tokens[3]
+    desk.api.grants.document = f'canaries = ["{canary}"]\n{desk.api.grants.document}'
+    desk.api.wait(minutes=1)
+    assert desk.open(desk.ask().document, 0).status == 403
+    record = desk.api.audit.records[-1]
+    assert (record["reason"], record["canary"]) == ("not_approved", True)
+    assert [item["token"] for item in record["items"]] == desk.slices[0]
+
+
 def test_tokens_that_are_not_in_the_file_stay_closed(desk: Desk) -> None:
     document = desk.approved()
     (more,) = desk.api.tokens_of("4111111111111111")

@@ -15,7 +15,7 @@ import pytest
 from pipeline.core.leaks import LeakScanner
 from pipeline.errors import PermanentError, TransientError
 from pipeline.handlers import work_queue
-from pipeline.handlers.work_queue import WorkQueueConsumer
+from pipeline.handlers.work_queue import POSTPONE_SECONDS, WorkQueueConsumer
 from pipeline.job import Worker
 from pipeline.keys import FingerprintKey
 from pipeline.model import Upload
@@ -258,7 +258,8 @@ def test_messages_wait_longer_each_time_and_never_too_long(stage: Stage) -> None
     for count in range(1, 5):
         stage.deliver(event, receive_count=count)
     assert len(stage.seconds_postponed) == 4
-    assert all(1 <= seconds <= 2 * 2**4 for seconds in stage.seconds_postponed)
+    for seconds, longest in zip(stage.seconds_postponed, POSTPONE_SECONDS, strict=True):
+        assert longest / 2 <= seconds <= longest
 
 
 class SpillingError(Exception):

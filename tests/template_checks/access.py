@@ -27,6 +27,7 @@ POLICY_DOCUMENTS = {
     "AWS::IAM::Role": "AssumeRolePolicyDocument",
     "AWS::KMS::Key": "KeyPolicy",
     "AWS::S3::BucketPolicy": "PolicyDocument",
+    "AWS::SNS::TopicPolicy": "PolicyDocument",
     "AWS::SQS::QueuePolicy": "PolicyDocument",
 }
 IDENTITY_POLICY_TYPES = ("AWS::IAM::ManagedPolicy", "AWS::IAM::Policy", "AWS::IAM::RolePolicy")
@@ -37,6 +38,7 @@ UNAVOIDABLE_WILDCARDS = {
     ("WorkerPolicy", "Trace"): "X-Ray offers no resource for the two actions that write traces",
     ("TokenizePolicy", "Trace"): "as above",
     ("DetokenizePolicy", "Trace"): "as above",
+    ("NetworkPolicy", "LambdaMakesInterfaces"): "EC2 offers no resource before there is one",
     ("AuditorPolicy", "LookUpEvents"): "CloudTrail offers no resource for looking up events",
 }
 
@@ -46,6 +48,7 @@ TABLE_ACCESS = {
     ("WorkerRole", "DataKeysTable"): {"PartiQLInsert", "GetItem"},
     ("WorkerRole", "JobsTable"): {"ConditionCheckItem", "GetItem", "UpdateItem"},
     ("RepairRole", "JobsTable"): {"GetItem"},
+    ("WatchRole", "JobsTable"): {"BatchGetItem"},
     ("KeySetupRole", "DataKeysTable"): {"PartiQLInsert"},
     ("DetokenizeRole", "VaultTable"): {"BatchGetItem", "GetItem"},
     ("DetokenizeRole", "DataKeysTable"): {"GetItem"},
@@ -85,6 +88,8 @@ KEY_ACCESS = {
     ("RepairRole", "QuarantineKey"): {"Decrypt", "GenerateDataKey"},
     ("RepairRole", "TokenizedKey"): {"Decrypt"},
     ("RepairRole", "TablesKey"): {"Decrypt"},
+    ("WatchRole", "TokenizedKey"): {"Decrypt"},
+    ("WatchRole", "TablesKey"): {"Decrypt"},
     ("KeySetupRole", "FingerprintKey"): {"GenerateDataKeyWithoutPlaintext"},
     ("KeySetupRole", "TablesKey"): {"Decrypt"},
     ("DetokenizeRole", "VaultKey"): {"Decrypt"},
@@ -128,7 +133,9 @@ FUNCTION_LOGS = {
     "KeySetupRole": {"KeySetupLogGroup"},
     "TokenizeRole": {"TokenizeLogGroup", "AuditLogGroup"},
     "DetokenizeRole": {"DetokenizeLogGroup", "AuditLogGroup"},
+    "WatchRole": {"WatchLogGroup"},
 }
+IN_NETWORK = {"WorkerRole", "TokenizeRole", "DetokenizeRole", "WatchRole"}
 LOG_ACTIONS = frozenset(operations("logs"))
 # Who may change the key ring, beside what else of the data keys.
 KEEPERS_OF_THE_RING = {"KeyRotationRole", "KeyShredRole", "ReindexRole"}
@@ -146,6 +153,7 @@ OBJECT_ACCESS = {
     ("RepairRole", "QuarantineBucket", "rejects/job/part"): {"GetObject"},
     ("RepairRole", "QuarantineBucket", "incoming/auto/file"): {"PutObject"},
     ("RepairRole", "TokenizedBucket", "receipts/job.json"): {"GetObject"},
+    ("WatchRole", "TokenizedBucket", "receipts/job.json"): {"GetObject"},
     ("WorkerRole", "TokenizedBucket", "data/layout=auto/part"): {"GetObject", *WRITING},
     ("WorkerRole", "TokenizedBucket", "receipts/job.json"): {"GetObject", *WRITING},
     ("WorkerRole", "QuarantineBucket", "staging/job/part"): {
@@ -517,6 +525,40 @@ def check_buckets_are_listed_below_known_prefixes(template: Template) -> list[st
                 continue
             prefixes = condition_values(statement, "StringLikeIfExists", "s3:prefix")
             if not prefixes or "*" in prefixes:
+                findings.append(f"{role} {statement.get('Sid')}: lists a whole bucket")
+    return findings
+
+
+def check_only_lambda_itself_makes_network_interfaces(template: Template) -> list[str]:
+    """With the functions' roles, but never from the functions' code."""
+    findings = []
+    for role in template.of_type("AWS::IAM::Role"):
+        policy = identity_statements(template, role)
+        makes = granted(policy, {"ec2:CreateNetworkInterface"}, "*")
+        if bool(makes) != (role in IN_NETWORK):
+            findings.append(f"{role}: {sorted(makes)}")
+        is_kept_from_code = any(
+            not allows(statement)
+            and covers(statement, "ec2:AnyActionAtAll", "*")
+            and statement.get("Condition") == {"Null": {"lambda:SourceFunctionArn": "false"}}
+            for statement in policy
+        )
+        if makes and not is_kept_from_code:
+            findings.append(f"the code of {role} may make interfaces")
+    return findings
+
+
+def check_the_watch_alone_lists_versions_and_of_uploads_alone(template: Template) -> list[str]:
+    findings = []
+    for role in template.of_type("AWS::IAM::Role"):
+        for statement in identity_statements(template, role):
+            if not allows(statement) or not covers_action(statement, "s3:ListBucketVersions"):
+                continue
+            if role != "WatchRole" or not covers_resource(
+                statement, template.arn("QuarantineBucket")
+            ):
+                findings.append(f"{role} {statement.get('Sid')}: lists versions")
+            if condition_values(statement, "StringEquals", "s3:prefix") != ["incoming/"]:
                 findings.append(f"{role} {statement.get('Sid')}: lists a whole bucket")
     return findings
 

@@ -1,7 +1,8 @@
 """Functions: what starts them, what they are told, and what they may not say."""
 
-from tests.policies import as_list
+from tests.policies import as_list, granted
 from tests.template import Template
+from tests.template_checks.access import identity_statements
 
 ENVIRONMENT = {
     "ARROW_DEFAULT_MEMORY_POOL": "jemalloc",
@@ -33,18 +34,28 @@ API_ENVIRONMENT = {
     "PANTOK_AUDIT_LOG_GROUP": {"Ref": "AuditLogGroup"},
     **{name: value for name, value in ENVIRONMENT.items() if name.startswith("POWERTOOLS_")},
 }
+WATCH_ENVIRONMENT = {
+    "PANTOK_QUARANTINE_BUCKET": {"Ref": "QuarantineBucket"},
+    "PANTOK_TOKENIZED_BUCKET": {"Ref": "TokenizedBucket"},
+    "PANTOK_JOBS_TABLE": {"Ref": "JobsTable"},
+    "PANTOK_RECEIPT_DUE_MINUTES": {"Ref": "ReceiptDueMinutes"},
+    **{name: value for name, value in ENVIRONMENT.items() if name.startswith("POWERTOOLS_")},
+}
 FUNCTION_ENVIRONMENTS = {
     "WorkerFunction": ENVIRONMENT,
     "TokenizeFunction": API_ENVIRONMENT
     | {"PANTOK_FINGERPRINTS_TABLE": {"Ref": "FingerprintsTable"}},
     "DetokenizeFunction": API_ENVIRONMENT
     | {"PANTOK_BULK_KEY_ARN": {"Fn::GetAtt": ["BulkKey", "Arn"]}},
+    "WatchFunction": WATCH_ENVIRONMENT,
 }
+TRACED = ("WorkerFunction", "TokenizeFunction", "DetokenizeFunction")
 HANDLERS = {
     "WorkerFunction": "pipeline.handlers.work_queue.handler",
     "KeySetupFunction": "pipeline.handlers.key_setup.handler",
     "TokenizeFunction": "pipeline.handlers.api_tokenize.handler",
     "DetokenizeFunction": "pipeline.handlers.api_detokenize.handler",
+    "WatchFunction": "pipeline.handlers.watch.handler",
 }
 ROLES = {name: name.replace("Function", "Role") for name in HANDLERS}
 LOG_GROUPS = {name: name.replace("Function", "LogGroup") for name in HANDLERS}
@@ -103,7 +114,7 @@ def check_functions_log_where_logs_are_kept_and_encrypted(template: Template) ->
 def check_functions_are_traced(template: Template) -> list[str]:
     return [
         f"{function} is not traced"
-        for function in FUNCTION_ENVIRONMENTS
+        for function in TRACED
         if template.properties(function).get("TracingConfig") != {"Mode": "Active"}
     ]
 
@@ -135,10 +146,11 @@ def check_concurrency_is_a_parameter(template: Template) -> list[str]:
 
 def check_functions_wait_for_their_rights_and_keys(template: Template) -> list[str]:
     needed = {
-        "WorkerFunction": {"WorkerPolicy", "FingerprintDataKey"},
-        "TokenizeFunction": {"TokenizePolicy", "FingerprintDataKey"},
-        "DetokenizeFunction": {"DetokenizePolicy"},
+        "WorkerFunction": {"WorkerPolicy", "NetworkPolicy", "FingerprintDataKey"},
+        "TokenizeFunction": {"TokenizePolicy", "NetworkPolicy", "FingerprintDataKey"},
+        "DetokenizeFunction": {"DetokenizePolicy", "NetworkPolicy"},
         "KeySetupFunction": {"KeySetupPolicy"},
+        "WatchFunction": {"WatchPolicy", "NetworkPolicy"},
     }
     return [
         f"{function} does not wait for {name}"
@@ -157,3 +169,38 @@ def check_the_fingerprint_key_is_made_once(template: Template) -> list[str]:
     }
     found = template.properties("FingerprintDataKey")
     return [f"{found}"] if found != expected else []
+
+
+def check_the_watch_looks_four_times_an_hour(template: Template) -> list[str]:
+    """Which is what it counts on when it looks at the receipts of the last hour alone."""
+    watch = template.arn("WatchFunction")
+    rules = {
+        name: rule
+        for name, rule in template.of_type("AWS::Events::Rule").items()
+        if any(target["Arn"] == watch for target in rule["Targets"])
+    }
+    findings = [
+        f"{name}: {rule.get('ScheduleExpression')}, {rule.get('State', 'ENABLED')}"
+        for name, rule in rules.items()
+        if rule.get("ScheduleExpression") != "rate(15 minutes)"
+        or rule.get("State", "ENABLED") != "ENABLED"
+    ]
+    return findings if rules else ["nothing starts it"]
+
+
+def check_functions_run_in_the_network_that_is_named(template: Template) -> list[str]:
+    """All that touch card numbers or their keys; nothing of it unless a network is named."""
+    subnets = template.parameter_value("FunctionSubnetIds")
+    groups = template.parameter_value("FunctionSecurityGroupIds")
+    outside = Template(template.raw, parameter_values={})
+    findings = []
+    for function in FUNCTION_ENVIRONMENTS:
+        found = template.properties(function).get("VpcConfig")
+        if found != {"SubnetIds": subnets, "SecurityGroupIds": groups}:
+            findings.append(f"{function}: {found}")
+        if outside.properties(function).get("VpcConfig"):
+            findings.append(f"{function} is in a network unasked")
+        role = identity_statements(outside, ROLES[function])
+        if granted(role, {"ec2:CreateNetworkInterface"}, "*"):
+            findings.append(f"{function} makes interfaces unasked")
+    return findings

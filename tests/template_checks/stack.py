@@ -24,6 +24,9 @@ OUTPUTS = {
     *("VaultKeyArn", "FingerprintKeyArn", "WorkerFunction", "WorkerLogGroup", "LayoutsUri"),
     *("ApiUrl", "GrantsTable", "LimitsTable", "AuditLogGroup"),
     *("TokenizeLogGroup", "DetokenizeLogGroup", "BulkKeyArn", "DetokenizeRoleArn"),
+    *("WatchLogGroup", "WorkerRoleId", "TokenizeRoleId", "DetokenizeRoleId", "ReindexRoleId"),
+    *("VaultKeeperRoleId", "KeyRotationRoleId", "VaultAuditRoleId", "AuditorRoleId"),
+    *("RepairRoleId", "KeySetupRoleId"),
 }
 
 

@@ -27,6 +27,8 @@ EVERY_ENTRY_POINT = {
     "api_tokenize": {"aws_lambda_powertools", "boto3", "cryptography", "pydantic"}
     | {"pipeline.core.layouts", "pyarrow"},
     "key_setup": {"boto3"},
+    "watch": {"aws_lambda_powertools", "boto3", "pydantic", "smart_open"}
+    | {"pipeline.core.layouts", "pyarrow"},
     "work_queue": {"aws_lambda_powertools", "boto3", "cryptography", "pydantic", "smart_open"}
     | {"pipeline.core.layouts", "pipeline.readers.registry", "pyarrow"},
 }

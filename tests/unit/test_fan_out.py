@@ -184,10 +184,12 @@ def test_a_planner_that_stopped_between_a_chunk_and_its_message_sends_it_in_the_
     assert crowd.deliver_all(random.Random(6))["rows_written"] == len(PANS)
 
 
-def test_a_chunk_that_nobody_planned_is_refused() -> None:
+def test_a_chunk_that_nobody_planned_is_refused_and_harms_no_file_under_way() -> None:
     crowd = Crowd(body())
+    crowd.plan()
     with pytest.raises(PermanentError, match="unknown_chunk"):
-        run_chunk(ChunkTask(crowd.scene.upload, 3), crowd.scene.worker(), plenty())
+        run_chunk(ChunkTask(crowd.scene.upload, 10_000), crowd.scene.worker(), plenty())
+    assert crowd.deliver_all(random.Random(7))["rows_written"] == len(PANS)
 
 
 @settings(max_examples=40)

@@ -8,6 +8,8 @@ import pytest
 
 from pipeline.core.forecast import SECONDS_PER_CHUNK, Work, distinct_in_all, forecast
 from pipeline.fan_out import CHUNK_BYTES, CHUNK_ROWS, MAX_CHUNKS, planned_chunks
+from pipeline.tokenize import MIN_SECONDS_LEFT
+from tests.template import load
 
 
 def work(rows: float = 1000, new: float = 230, looked_up: float = 230, batches: float = 1) -> Work:
@@ -92,3 +94,8 @@ def test_cards_grow_as_they_grew_in_the_sample(
     seen: list[tuple[int, int]], rows: float, cards: int
 ) -> None:
     assert distinct_in_all(seen, rows) == cards
+
+
+def test_a_chunk_is_what_an_invocation_has_time_for() -> None:
+    timeout = load()["Resources"]["WorkerFunction"]["Properties"]["Timeout"]
+    assert timeout - MIN_SECONDS_LEFT == SECONDS_PER_CHUNK

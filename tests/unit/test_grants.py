@@ -162,3 +162,18 @@ def test_whoever_is_not_named_is_not_covered(principal: str) -> None:
     grants = parse_grants(DOCUMENT.encode())
     found = grants.covering(principal, "detokenize", "chargeback")
     assert found is None or principal.startswith(ACCOUNT)
+
+
+def test_canaries_are_tokens() -> None:
+    token = "tok_" + "a" * 26
+    assert parse_grants(f'canaries = ["{token}"]'.encode()).canaries == {token}
+
+
+@pytest.mark.parametrize(
+    "text", ["4111111111111111", "tok_b", "tok_" + "a" * 27, "x tok_" + "a" * 26]
+)
+def test_a_canary_that_is_no_token_is_refused_and_not_repeated(text: str) -> None:
+    with pytest.raises(PermanentError) as raised:
+        parse_grants(f'canaries = ["{text}"]'.encode())
+    assert raised.value.code == "invalid_grants"
+    assert text not in raised.value.detail

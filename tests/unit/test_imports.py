@@ -42,10 +42,11 @@ ALLOWED = {
     "api_wiring": PURE | {"ports", "settings", "aws", "keys", "access", "opening", "bulk"},
     "tokenize_wiring": PURE
     | {"ports", "settings", "aws", "keys", "api_wiring", "tokenize_api", "succession"},
+    "watch": PURE,
     "log_filter": PURE,
     "handlers": PURE
     | {"ports", "settings", "aws", "wiring", "keys", "job", "log_filter"}
-    | {"access", "api_wiring", "tokenize_wiring", "opening", "tokenize_api", "bulk"},
+    | {"access", "api_wiring", "tokenize_wiring", "opening", "tokenize_api", "bulk", "watch"},
     "layouts_builtin": set(),
     "samples": {"samples", "errors", ""},
     "loadtest": PURE | {"samples", "loadtest"},
@@ -118,6 +119,7 @@ def test_the_lambda_imports_nothing_that_only_people_need() -> None:
         "opening",
         "tokenize_api",
         "succession",
+        "watch",
     )
     people = {"typer", "rich", "duckdb", "ministack", "yaml", "pytest", "moto"}
     for file in FILES:

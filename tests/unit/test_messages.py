@@ -344,6 +344,14 @@ def test_a_pan_in_the_key_is_not_in_the_letter_which_cannot_be_replayed(form: st
     assert "1111" not in json.dumps(letter["source"])
 
 
+def test_no_hash_without_a_key_gives_a_pan_away() -> None:
+    """A job's id is a hash of the object's name, a digest one of the message: PANs can be tried."""
+    upload = Upload(BUCKET, f"incoming/acme/{PAN}.csv", "v1")
+    assert dead_letter_of_upload(upload, FAILURE)["job_id"] is None
+    assert dead_letter_of_message(PAN, FAILURE)["message_sha256"] is None
+    assert dead_letter_of_message("hello", FAILURE)["message_sha256"] is not None
+
+
 def test_a_pan_in_a_version_or_a_detail_is_not_in_the_letter() -> None:
     failure = Failure("x", f"row 7 holds {PAN}", 1, WHEN)
     letter = dead_letter_of_upload(Upload(BUCKET, "incoming/a.csv", PAN), failure)
@@ -369,7 +377,7 @@ def test_a_body_with_a_pan_is_not_quoted(form: str, spell: Any) -> None:
     letter = dead_letter_of_message(body, FAILURE)
     assert letter["message_text"] is None
     assert letter["message_characters"] == len(body)
-    assert len(letter["message_sha256"]) == 64
+    assert letter["message_sha256"] is None
     assert "1111" not in json.dumps(letter)
 
 
