@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shlex
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
@@ -24,6 +25,7 @@ from pipeline.core.messages import DEAD_LETTER_KIND
 from pipeline.model import Upload
 from pipeline.testing import api_event, s3_event
 from tests.api import SOMEONE, Api
+from tests.canaries.commands import AT_AWS, LOCAL, SHOWING, write_files
 from tests.canaries.stage import (
     AMEX,
     CANARIES,
@@ -200,6 +202,10 @@ class Terminal:
         self.calls.append(call)
         return call
 
+    def run(self, command: str) -> Call:
+        """Runs a command with what the terminal knows put into it."""
+        return self.pantok(*shlex.split(command.format(**self.known)))
+
     def leaks(self) -> dict[str, int]:
         """The surfaces on which a canary stands, and how many stand there."""
         found = {name: len(SCANNER.leaks_in(content)) for name, content in self.surfaces().items()}
@@ -250,4 +256,14 @@ def terminal(folder: Path) -> Iterator[Terminal]:
             "valid": VALID,
             "amex": AMEX,
         }
+        yield at
+
+
+def play(weather: str, folder: Path) -> Iterator[Terminal]:
+    """A terminal at which every command was run in that weather."""
+    with terminal(folder) as at:
+        write_files(folder, at.known["token"])
+        at.weather = WEATHERS[weather]
+        for command in (*AT_AWS, *LOCAL) if weather == "fine" else (*AT_AWS, *SHOWING):
+            at.run(command)
         yield at

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -15,7 +14,7 @@ import pytest
 from pipeline.cli import generate, inspect, layouts, main, scan
 from tests.canaries.commands import AT_AWS, LOCAL, SHOWING, write_files
 from tests.canaries.stage import MISTYPED, SCANNER, VALID
-from tests.canaries.terminal import WEATHERS, Call, Terminal, boom, terminal
+from tests.canaries.terminal import WEATHERS, Terminal, boom, terminal
 
 
 @pytest.fixture
@@ -26,13 +25,9 @@ def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
         yield found
 
 
-def run(at: Terminal, command: str) -> Call:
-    return at.pantok(*shlex.split(command.format(**at.known)))
-
-
 def check(at: Terminal, commands: Iterable[str]) -> None:
     for command in commands:
-        call = run(at, command)
+        call = at.run(command)
         assert call.exit_code in (0, 1, 2), command
         assert call.output or call.messages, command
         assert b"Traceback" not in call.messages, command
@@ -69,7 +64,7 @@ CRASHING = {
 def test_no_canary_is_seen_after_a_crash_here(at: Terminal) -> None:
     for command, (module, name) in CRASHING.items():
         at.scene.patch(module, name, boom)
-        call = run(at, command)
+        call = at.run(command)
         assert call.exit_code == 1
         assert b"unexpected: BoomError at pipeline.cli." in call.messages
     assert at.leaks() == {}
@@ -79,7 +74,7 @@ def test_card_numbers_that_are_asked_for_are_shown_where_they_are_asked_for_alon
     at: Terminal,
 ) -> None:
     for command in SHOWING:
-        call = run(at, command)
+        call = at.run(command)
         assert call.exit_code == 0
         assert SCANNER.leaks_in(call.output)
         assert not SCANNER.leaks_in(call.messages)
@@ -89,16 +84,16 @@ def test_a_card_number_on_the_command_line_is_refused_before_anything_is_sent(
     at: Terminal,
 ) -> None:
     for command in ("receipt {valid}", "layouts show --stack={amex} x", "trace {valid}"):
-        assert run(at, command).exit_code == 2
+        assert at.run(command).exit_code == 2
     assert at.requests == []
 
 
 def test_a_file_whose_name_holds_a_card_number_can_be_looked_into(at: Terminal) -> None:
-    assert run(at, "inspect {folder}/named/{valid}.csv").exit_code == 0
+    assert at.run("inspect {folder}/named/{valid}.csv").exit_code == 0
 
 
 def test_times_in_messages_stay(at: Terminal) -> None:
-    call = run(at, "generate --rows 1 -o {folder}/day-20261125032658.csv")
+    call = at.run("generate --rows 1 -o {folder}/day-20261125032658.csv")
     assert b"day-20261125032658.csv" in call.messages
 
 
@@ -106,8 +101,8 @@ def test_without_the_edge_a_canary_is_seen(at: Terminal) -> None:
     at.scene.patch(main, "clean_messages", nullcontext)
     at.scene.patch(main, "in_words", repr)
     at.weather = WEATHERS["a crash"]
-    run(at, f"scan {{folder}}/{MISTYPED}")
-    run(at, "jobs")
+    at.run(f"scan {{folder}}/{MISTYPED}")
+    at.run("jobs")
     assert "commands' messages" in at.leaks()
 
 
