@@ -11,11 +11,20 @@ import pytest
 
 from pipeline.aws import sqs_queue
 from pipeline.aws.sqs_queue import SQSDeadLetterOffice
+from pipeline.model import START
 from pipeline.readers import registry
 from pipeline.readers.delimited import read_delimited
 from tests.faults.cloud import QUARANTINE, TOKENIZED, Cloud, KilledError, cloud
 from tests.faults.damage import FOOTER_BYTES, deaths
-from tests.faults.schedules import DAY, LAYOUTS, PANS, SAME_CARDS
+from tests.faults.schedules import (
+    BLOCK_BYTES,
+    DAY,
+    LAYOUTS,
+    PANS,
+    SAME_CARDS,
+    SCENARIOS,
+    staged,
+)
 
 CASES = 60
 POISON = b"card,note,cvv\n4111111111111111,deadly,1\n"
@@ -84,3 +93,33 @@ def test_a_file_that_its_readers_die_of_ends_as_a_dead_letter_and_harms_no_other
         said = {name: letter.letter[name] for name in ("reason", "job_id", "attempts")}
         assert said == {"reason": "worker_died", "job_id": poison.job_id, "attempts": 5}
         assert letter.replayable is not None
+
+
+def test_a_chunk_that_its_readers_died_of_is_replayed_as_its_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    deadly = [True]
+
+    def read(source: Any, layout: Any, start: Any = START, *more: Any, **options: Any) -> Any:
+        if deadly and start.rows:  # whoever plans comes by the beginning alone
+            raise KilledError
+        return read_delimited(source, layout, start, *more, block_bytes=BLOCK_BYTES, **options)
+
+    with staged(SCENARIOS["a file of many workers"]) as (stage, said):
+        monkeypatch.setattr(sqs_queue, "POLL_SECONDS", 0)
+        monkeypatch.setitem(registry.READERS, "delimited", read)
+        stage.drain()
+        assert stage.cloud.objects(TOKENIZED, "receipts/") == {}
+        deadly.clear()
+        settings = stage.cloud.settings
+        office = SQSDeadLetterOffice(
+            stage.cloud.client("sqs"), settings.dead_letter_queue_url, settings.work_queue_url
+        )
+        with office.letters() as letters:
+            assert {each.letter["reason"] for each in letters} == {"worker_died"}
+            assert len(letters) > 1
+            for letter in letters:
+                office.replay(letter)
+        stage.drain()
+        stage.finish(said)
+        assert stage.violations == []
