@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer.testing
 from hypothesis import HealthCheck, settings
 
 from pipeline.local import LocalStack, down, up
@@ -20,6 +22,9 @@ settings.register_profile(
     "pantok", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
 )
 settings.load_profile("pantok")
+
+# The command is made of its functions' signatures: that takes longer than most of its runs.
+typer.testing._get_command = functools.cache(typer.testing._get_command)
 
 # Nothing in these tests may reach a real account, whatever the caller's environment says.
 for name in [name for name in os.environ if name.startswith(("AWS_", "PANTOK_"))]:

@@ -30,6 +30,7 @@ from pipeline.cli import (
     uploads,
     vault,
 )
+from pipeline.cli.edge import card_among, clean_messages, in_words
 from pipeline.cli.output import examples, say
 from pipeline.errors import LayoutError, PantokError
 from pipeline.local import LocalStackError
@@ -82,7 +83,15 @@ app.add_typer(local.app, name="local")
 
 
 def main() -> None:
-    """Runs a command; 0 done, 1 failed, 2 wrong usage."""
+    """Runs a command; 0 done, 1 failed, 2 wrong usage. No card number is in any message."""
+    with clean_messages():
+        if at := card_among(sys.argv[1:]):
+            _complain(f"argument {at} holds a card number: pantok takes none on its command line")
+            sys.exit(2)
+        _run()
+
+
+def _run() -> None:
     try:
         app(prog_name="pantok")
     except LayoutError as error:
@@ -93,6 +102,8 @@ def main() -> None:
         _complain(f"AWS refused {error.operation_name}: {error.response['Error']['Code']}")
     except BotoCoreError as error:
         _complain(f"AWS cannot be reached ({type(error).__name__})")
+    except Exception as error:  # noqa: BLE001 - the edge
+        _complain(in_words(error))
     else:
         return
     sys.exit(1)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from boto3.exceptions import S3UploadFailedError
 from boto3.s3.transfer import TransferConfig
+from botocore.exceptions import ClientError
 
-from pipeline.aws.faults import translated
+from pipeline.aws.faults import error_code, transient, translated
 from pipeline.cli.output import (
     JsonFlag,
     StackOption,
@@ -109,9 +112,21 @@ def put_object(target: Deployment, file: Path, key: str, sent: Callable[[int], N
     # An uploader may not read the intake, so the answer to the upload is the only way to know.
     client.meta.events.register("after-call.s3.PutObject", note_version)
     client.meta.events.register("after-call.s3.CompleteMultipartUpload", note_version)
-    with translated("s3:PutObject"):
+    with _translated_upload():
         client.upload_file(str(file), bucket, key, Callback=sent, Config=_TRANSFER)
     return Upload(bucket, key, versions[-1])
+
+
+@contextmanager
+def _translated_upload() -> Iterator[None]:
+    """As `translated`; what AWS refused stands behind an error of boto3's own."""
+    try:
+        with translated("s3:PutObject"):
+            yield
+    except S3UploadFailedError as error:
+        refusal = error.__context__
+        code = error_code(refusal) if isinstance(refusal, ClientError) else "unknown"
+        raise transient("s3:PutObject", code) from None
 
 
 def wait_for_receipts(

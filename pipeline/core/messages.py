@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import UnionType
@@ -252,7 +252,33 @@ def _completed(unverified: Mapping[str, Any], sent_at: datetime) -> dict[str, An
     """The letter with all that letters of this version have."""
     blank = _dead_letter(Failure("unknown", "the letter does not say why", 0, sent_at))
     said = {name: value for name, value in unverified.items() if _fits(name, value)}
-    return blank | {"pipeline_version": None} | said
+    return blank | {"pipeline_version": None} | {name: _without_pans(said[name]) for name in said}
+
+
+def _without_pans(value: Any) -> Any:
+    """What can be shown of a part of a letter, whoever sent it: nothing of a text with a PAN.
+
+    Of a message with one nothing is left at all: it is not to be sent again.
+    """
+    if isinstance(value, dict):
+        is_clean = not any(map(holds_pan, _texts(value)))
+        return value if is_clean else None
+    return _without_pan(value) if isinstance(value, str) else value
+
+
+def _texts(value: Any, name: str = "") -> Iterator[str]:
+    """All texts in a document, names of members included."""
+    if isinstance(value, dict):
+        for each, inner in value.items():
+            yield each
+            yield from _texts(inner, each)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner, name)
+    elif name in ("versionId", "version_id"):
+        yield _digits(str(value))
+    else:
+        yield str(value)
 
 
 def _fits(name: str, value: object) -> bool:

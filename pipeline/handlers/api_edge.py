@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
+from ipaddress import ip_address
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
@@ -42,7 +43,6 @@ metrics = Metrics(namespace="Pantok", service=SERVICE)
 tracer = Tracer(service=SERVICE, auto_patch=False)
 
 _REQUEST_ID = re.compile(r"[0-9a-f-]{8,64}")
-_ADDRESS = re.compile(r"[0-9a-fA-F.:]{2,45}")
 
 
 def resolver() -> APIGatewayRestResolver:
@@ -83,8 +83,8 @@ def caller_of(app: APIGatewayRestResolver) -> Caller:
     return Caller(
         principal=redacted(principal),
         session=redacted(session),
-        source_ip=_if_plain(_ADDRESS, identity.get("sourceIp")),
-        request_id=_if_plain(_REQUEST_ID, context.get("requestId")),
+        source_ip=_address(identity.get("sourceIp")),
+        request_id=_id(context.get("requestId")),
     )
 
 
@@ -146,12 +146,19 @@ def _plain(response: Response[str]) -> dict[str, Any]:
 
 
 def _request_id(event: Mapping[str, Any]) -> str:
-    return _if_plain(_REQUEST_ID, _mapping(event.get("requestContext")).get("requestId"))
+    return _id(_mapping(event.get("requestContext")).get("requestId"))
 
 
-def _if_plain(pattern: re.Pattern[str], unverified: object) -> str:
-    is_plain = isinstance(unverified, str) and pattern.fullmatch(unverified)
-    return str(unverified) if is_plain else ""
+def _id(unverified: object) -> str:
+    text = unverified if isinstance(unverified, str) else ""
+    return text if _REQUEST_ID.fullmatch(text) and redacted(text) == text else ""
+
+
+def _address(unverified: object) -> str:
+    try:
+        return str(ip_address(str(unverified)))
+    except ValueError:
+        return ""
 
 
 def _mapping(unverified: object) -> Mapping[str, Any]:

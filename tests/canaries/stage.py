@@ -304,17 +304,22 @@ def stage() -> Iterator[Stage]:
     """A fresh deployment and worker, and logging as it was afterwards."""
     with ExitStack() as stack:
         aws = stack.enter_context(cloud())
-        for target, name in (
-            (logging.Handler, "format"),
-            (logging, "raiseExceptions"),
-            (sys, "unraisablehook"),
-        ):
-            stack.enter_context(mock.patch.object(target, name, getattr(target, name)))
-        for library in log_filter.LIBRARIES:
-            logger = logging.getLogger(library)
-            stack.callback(logger.setLevel, logger.level)
+        keep_logging(stack)
         yield Stage(aws, stack)
-        logging.captureWarnings(False)
+
+
+def keep_logging(stack: ExitStack) -> None:
+    """Puts everything that the log filter changes back when the stack is left."""
+    for target, name in (
+        (logging.Handler, "format"),
+        (logging, "raiseExceptions"),
+        (sys, "unraisablehook"),
+    ):
+        stack.enter_context(mock.patch.object(target, name, getattr(target, name)))
+    for library in log_filter.LIBRARIES:
+        logger = logging.getLogger(library)
+        stack.callback(logger.setLevel, logger.level)
+    stack.callback(logging.captureWarnings, False)
 
 
 def leaky_surfaces(stage: Stage) -> dict[str, int]:

@@ -176,7 +176,12 @@ def processes_of(stack: LocalStack) -> list[ProcessIdentity]:
 
 
 def listening_addresses(pids: set[int]) -> set[tuple[str, int]]:
-    """The (address, port) pairs, in the kernel's hexadecimal, on which processes listen."""
+    """The (address, port) pairs on which processes listen."""
+    return _from_proc(pids) if Path("/proc/net/tcp").exists() else _from_lsof(pids)
+
+
+def _from_proc(pids: set[int]) -> set[tuple[str, int]]:
+    """As Linux's kernel tells, in hexadecimal."""
     sockets = {
         str(link.readlink())
         for pid in pids
@@ -190,10 +195,25 @@ def listening_addresses(pids: set[int]) -> set[tuple[str, int]]:
     ]
     ours = [line for line in lines if f"socket:[{line[9]}]" in sockets]
     return {
-        (line[1].split(":")[0], int(line[1].split(":")[1], 16))
+        (_address(line[1].split(":")[0]), int(line[1].split(":")[1], 16))
         for line in ours
         if line[3] in {"0A", "07"}  # listening TCP, open UDP
     }
+
+
+def _address(hexadecimal: str) -> str:
+    family = socket.AF_INET if len(hexadecimal) == 8 else socket.AF_INET6
+    words = bytes.fromhex(hexadecimal)
+    turned = [words[at : at + 4][::-1] for at in range(0, len(words), 4)]
+    return socket.inet_ntop(family, b"".join(turned) if sys.byteorder == "little" else words)
+
+
+def _from_lsof(pids: set[int]) -> set[tuple[str, int]]:
+    """As macOS and the BSDs tell."""
+    command = ["lsof", "-nP", "-a", "-p", ",".join(map(str, pids)), "-i", "-F", "n"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    places = [line[1:] for line in listed.splitlines() if line[:1] == "n" and "->" not in line]
+    return {(place.rpartition(":")[0], int(place.rpartition(":")[2])) for place in places}
 
 
 def test_an_upload_passes_through_queue_and_function_to_a_table(site: Site) -> None:
@@ -318,14 +338,13 @@ def test_no_process_and_no_code_survives_down(site: Site) -> None:
     assert not site.paths.scratch.exists()
 
 
-@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads Linux's /proc")
 def test_the_engine_listens_on_loopback_only(site: Site) -> None:
     stack = site.up()
     send(stack)
     eventually(lambda: len(rows(stack)) == 1)
     pids = {process.pid for process in processes_of(stack)}
     assert len(pids) >= 2
-    assert listening_addresses(pids) == {("0100007F", stack.port)}
+    assert listening_addresses(pids) == {("127.0.0.1", stack.port)}
 
 
 def test_no_card_number_reaches_the_engines_log(site: Site) -> None:

@@ -15,6 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from unittest import mock
 
@@ -294,9 +295,15 @@ def cloud() -> Iterator[Cloud]:
 _SESSION = boto3.session.Session(region_name=REGION)  # it parses every service's model once
 
 
+@cache
+def _client(service: str) -> Any:
+    """One that no fault is put into: workers have clients, and retries, of their own."""
+    return _SESSION.client(service)  # type: ignore[call-overload]
+
+
 def _deployed() -> Cloud:
     session = _SESSION
-    s3, dynamodb, kms, sqs = map(session.client, ("s3", "dynamodb", "kms", "sqs"))
+    s3, dynamodb, kms, sqs = map(_client, ("s3", "dynamodb", "kms", "sqs"))
     for bucket in (QUARANTINE, TOKENIZED):
         s3.create_bucket(Bucket=bucket)
         s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})

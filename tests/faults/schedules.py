@@ -7,6 +7,7 @@ import json
 import logging
 import random
 import threading
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
@@ -54,9 +55,22 @@ class File:
     reason: str | None = None
     notes: Mapping[int, str] = field(default_factory=dict)
     lost: tuple[int, ...] = ()  # rows that the guard takes
+    members: int = 0  # of a zip archive, over which the rows are spread; 0 if it is none
 
     @property
     def body(self) -> bytes:
+        if not self.members:
+            return self._text()
+        share = -(-len(self.pans) // self.members)
+        shares = [self.pans[at : at + share] for at in range(0, len(self.pans), share)]
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+            for at, pans in enumerate(shares):
+                rejects = self.rejects if at == len(shares) - 1 else ()
+                archive.writestr(f"{at}.csv", replace(self, pans=pans, rejects=rejects)._text())
+        return packed.getvalue()
+
+    def _text(self) -> bytes:
         rows = [f"{pan},{self.notes.get(at, '')}" for at, pan in enumerate(self.pans)]
         lines = [f"{row},{SENSITIVE}" for row in [*rows, *self.rejects]]
         return ("card,note,cvv\n" + "\n".join(lines) + "\n").encode()
@@ -76,6 +90,7 @@ SAME_CARDS = File("same.csv", "plain", tuple(reversed(PANS)), REJECTS[:1])
 ONCE = File("once.csv", "once-only", PANS[:30])
 TWICE = File("twice.csv", "once-only", PANS[:30])
 UNFAMILIAR = File("strange.csv", "nobody-knows", PANS[:3], reason="unknown_layout")
+MEMBERS = File("day.zip", "plain", PANS, REJECTS, members=3)
 LATE = File(
     "late.csv",
     "plain",
@@ -109,6 +124,7 @@ SCENARIOS = {
     "a file of many workers": Scenario((DAY,), is_parted=True),
     "a PAN that shows late, to many workers": Scenario((LATE,), is_parted=True),
     "a file written in parts": Scenario((DAY,), is_in_parts=True),
+    "an archive in chunks": Scenario((MEMBERS,), is_chunked=True),
 }
 
 

@@ -45,6 +45,8 @@ def test_a_fault_at_any_request_breaks_nothing(
         ("a file of many workers", "reply lost once", 4),
         ("a PAN that shows late, to many workers", "killed after", 5),
         ("a PAN that shows late, in chunks", "killed after", 3),
+        ("an archive in chunks", "killed after", 1),
+        ("an archive in chunks", "overtaken before", 4),
     ],
 )
 def test_a_fault_at_every_seventh_request_of_a_long_file_breaks_nothing(

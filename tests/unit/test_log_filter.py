@@ -8,6 +8,7 @@ import io
 import itertools
 import json
 import logging
+import subprocess
 import sys
 import threading
 import warnings
@@ -153,6 +154,85 @@ def test_a_warning_becomes_a_line_without_its_card_number(
         logging.captureWarnings(True)
         warnings.warn(f"odd cell {PAN}", stacklevel=1)
     assert SCANNER.leaks_in(caplog.text.encode()) == []
+
+
+BESIDE_THE_LOGS = f"""
+import logging, sys, threading, warnings
+from pipeline.log_filter import install
+
+class Broken:
+    def write(self, text):
+        raise OSError("{PAN}")
+
+class Careless:
+    def __del__(self):
+        raise ValueError("{PAN}")
+
+def crash():
+    raise ValueError("{PAN}")
+
+logging.basicConfig(level=logging.INFO)
+install()
+warnings.warn("odd cell {PAN}")
+Careless()
+thread = threading.Thread(target=crash)
+thread.start()
+thread.join()
+logging.root.addHandler(logging.StreamHandler(Broken()))
+logging.error("read %s", "{PAN}")
+"""
+
+
+def test_what_the_interpreter_prints_by_itself_holds_no_card_number() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "always", "-c", BESIDE_THE_LOGS], capture_output=True, check=True
+    )
+    said = done.stdout + done.stderr
+    assert SCANNER.leaks_in(said) == []
+    assert b"odd cell [" in said
+    assert said.count(b"nobody could catch a ValueError") == 2
+    assert b"Logging error" not in said
+
+
+def test_a_line_is_searched_up_to_a_limit_and_withheld_beyond_it() -> None:
+    longest = "x" * log_filter.MAX_LINE_CHARACTERS
+    assert log_filter.redacted_line(longest) == longest
+    assert log_filter.redacted_line(longest + "x") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        base64.b64encode(gzip.compress(b"cut off"))[:12].decode(),
+        base64.b64encode(b"x" + gzip.compress(b"nothing in it")).decode(),
+        "44857331-9026-4178-8000-000000000000",
+    ],
+    ids=["the beginning of an archive", "an archive in base64", "an id without a letter"],
+)
+def test_what_could_hold_a_card_number_is_not_vouched_for(text: str) -> None:
+    assert not log_filter.is_clean(text)
+
+
+def test_the_name_of_a_field_is_redacted_and_the_line_stays() -> None:
+    line = log_filter.redacted_line(f'{{"{PAN}":1,"rows":2}}')
+    assert line is not None
+    assert list(json.loads(line).values()) == [1, 2]
+    assert PAN not in line
+
+
+def test_a_handler_that_cannot_format_anything_writes_no_name_that_is_a_card_number(
+    filtered: None,
+) -> None:
+    class Unable(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            raise ValueError(PAN)
+
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(Unable())
+    handler.handle(logging.LogRecord(PAN, logging.INFO, "", 1, "read", (), None))
+    assert json.loads(stream.getvalue())["message"] == log_filter.UNFORMATTED
+    assert PAN not in stream.getvalue()
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyError, PermanentError, TransientError])

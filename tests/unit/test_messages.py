@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 import re
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.core.leaks import LeakScanner
 from pipeline.core.messages import (
     DEAD_LETTER_KIND,
     MAX_QUOTED_CHARACTERS,
@@ -443,6 +445,32 @@ def test_a_strange_message_that_the_queue_moved_is_shown_as_it_is(body: str) -> 
     assert letter["reason"] == "worker_died"
     assert letter["message_text"] == body
     assert replayable_message(letter) is None
+
+
+STRANGE_PARTS: dict[str, Any] = {
+    "reason": PAN,
+    "detail": f"card {PAN}",
+    "layout": " ".join(PAN[at : at + 4] for at in range(0, 16, 4)),
+    "message_text": base64.b64encode(PAN.encode()).decode(),
+    "source": {"uri": f"s3://b/{PAN}", "version_id": "v"},
+    "message": {"Records": [{"a": [PAN]}]},
+    "whatever": {PAN: 1},
+}
+
+
+@pytest.mark.parametrize("name", STRANGE_PARTS)
+def test_of_a_letter_that_somebody_else_sent_nothing_with_a_pan_is_shown(name: str) -> None:
+    sent = {"kind": DEAD_LETTER_KIND, name: STRANGE_PARTS[name]}
+    letter = read_dead_letter(json.dumps(sent), WHEN)
+    assert name in letter
+    assert not LeakScanner([PAN.encode()]).leaks_in(json.dumps(letter).encode())
+    assert replayable_message(letter) is None
+
+
+def test_a_version_that_looks_like_a_card_by_chance_keeps_its_message() -> None:
+    sound = json.loads(json.dumps(dead_letter_of_upload(UPLOAD, FAILURE)))
+    sound["message"]["Records"][0]["s3"]["object"]["versionId"] = f"a{PAN}"
+    assert read_dead_letter(json.dumps(sound), WHEN)["message"] == sound["message"]
 
 
 def test_a_replayed_message_says_how_often_it_was_tried_and_so_does_the_next_letter() -> None:
