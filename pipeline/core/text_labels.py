@@ -13,8 +13,9 @@ _MAX_CONNECTIVES = 6
 class Label(Enum):
     """What a word says of the number beside it.
 
-    `OTHER` is a word that a card may stand behind now and then (a reference, an account), `SHORT`
-    one of a numbering system whose numbers have 15 digits or fewer (telephones, GTIN, tax),
+    `OTHER` is a word that a card may stand behind now and then (a reference, an order), `SHORT`
+    one of a numbering system whose numbers have 15 digits or fewer (telephones, GTIN, tax, most
+    accounts: a longer account number is that of a card as well as another),
     `NEVER` one of another system whose numbers are as long as a card's (IMEI, ICCID, IBAN).
     """
 
@@ -44,13 +45,12 @@ _OTHER = _set(
     encomenda siparis zamowienie zamowienia objednavka tracking track trk parcel shipment shipping
     package consignment sendung sendungs paket colis suivi envio guia spedizione pacco pakket
     kargo takip przesylki ups fedex dhl usps awb waybill ticket case claim incident
-    account acct konto kontos compte cuenta conta
-    conto rekening hesap transaction txn trx trans transaktion transaktions transaccion operation
+    transaction txn trx trans transaktion transaktions transaccion operation
     operacion auth authorization authorisation approval batch terminal merchant mid tid booking
     buchung buchungs reservation reserva policy police poliza contract vertrag vertrags contrat
     contrato serial seriennummer serie serien sku article artikel produkt
-    loan mortgage patient mrn reading build license licence
-    request session correlation barcode voucher coupon lot
+    member membership loan mortgage patient mrn reading build license licence
+    session correlation barcode voucher coupon lot
     receipt beleg quittung recu recibo ricevuta settlement payout processor gateway
     acquirer psp meter zaehler confirmation seq sequence sn"""
 )
@@ -92,7 +92,11 @@ _FORMS = {
     Label.CARD: _CARD,
 }
 _PAIRS = {
-    **{(kind, "account"): Label.CARD for kind in ("card", "primary", "credit", "debit")},
+    **{
+        (kind, account): Label.CARD
+        for kind in ("card", "primary", "credit", "debit", "visa", "mastercard", "amex")
+        for account in ("account", "acct")
+    },
     ("s", "n"): Label.OTHER,  # serial number
 }
 _COMPOUND_ENDINGS = ("nummer", "numarasi", "referenz", "verfolgung", "schein", "zeichen")
