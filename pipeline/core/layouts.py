@@ -214,8 +214,8 @@ class Layout(Strict):
 
     @model_validator(mode="after")
     def _tokenizes_something_and_keeps_nothing_sensitive(self) -> Self:
-        if not self.pan_columns:
-            raise ValueError("columns: at least one column needs role = 'pan'")
+        if not any(column.role in ("pan", "text") for column in self.columns.values()):
+            raise ValueError("columns: at least one column needs role = 'pan' or 'text'")
         for name, column in self.columns.items():
             if column.role != "drop" and is_sensitive_name(name):
                 raise ValueError(

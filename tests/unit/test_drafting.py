@@ -265,6 +265,11 @@ def test_text_with_card_numbers_in_it_and_free_text_have_the_role_text() -> None
     assert roles(layout) == {"card": "pan", "ref": "text", "memo": "text"}
 
 
+def test_a_file_with_card_numbers_in_texts_alone_has_a_draft() -> None:
+    layout = layout_of(a_table("id,memo", "7,paid with PAN today"))
+    assert roles(layout) == {"id": "keep", "memo": "text"}
+
+
 def test_references_that_pass_for_cards_by_chance_are_guarded_exactly() -> None:
     references = [f"4{at:015d}" for at in range(40)]
     lines = [f"{pan},{reference}" for pan, reference in zip(PANS, references, strict=True)]
