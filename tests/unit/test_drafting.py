@@ -24,8 +24,10 @@ from pipeline.core.leaks import LeakScanner
 from pipeline.drafting.document import document_of, inline
 from pipeline.drafting.draft import DEFAULT_NAME, Draft, draft_layout, layout_name_from
 from pipeline.errors import PermanentError
+from pipeline.model import START
 from pipeline.samples.cards import synthetic_pans
 from pipeline.samples.files import SAMPLE_FILES
+from tests.unit.record_reading import read_part
 
 PAN_COLUMNS = {
     "card_present.csv": ("card_number",),
@@ -43,7 +45,7 @@ PAN_COLUMNS = {
     "amex_grrcn.txt": ("field_164",),
     "nacha_shr.txt": ("field_55",),
     "nacha_shr_unbroken.bin": ("field_55",),
-    "mainframe_ebcdic.bin": ("field_13",),
+    "mainframe_ebcdic.bin": ("field_13", "field_32"),
     "card_present.jsonl": ("payment.card.number",),
     "card_present.json": ("payment.card.number",),
     "card_present.parquet": ("card_number",),
@@ -263,6 +265,43 @@ def test_a_date_that_could_be_read_in_two_ways_says_so() -> None:
 def test_text_with_card_numbers_in_it_and_free_text_have_the_role_text() -> None:
     layout = layout_of(a_table("card,ref,memo", "PAN,paid with PAN today,"))
     assert roles(layout) == {"card": "pan", "ref": "text", "memo": "text"}
+
+
+def a_fixed_file(pattern: Callable[[int, str], str]) -> str:
+    records = [pattern(at, pan).ljust(60) for at, pan in enumerate(PANS)]
+    return "\n".join(["HDR20260302".ljust(60), *records, "TRL000040".ljust(60)]) + "\n"
+
+
+def test_types_of_fixed_records_with_a_card_in_the_same_place_are_rows() -> None:
+    content = a_fixed_file(lambda at, pan: f"{'TRF' if at % 5 == 0 else 'DTL'}{at:06d} {pan} shop")
+    layout = layout_of(content)
+    reading = read_part(content.encode(), layout, START, None, 1 << 16)
+    assert len(reading.rows) == len(PANS)
+    assert reading.malformed == {}
+
+
+def test_types_of_fixed_records_with_a_card_elsewhere_are_never_left_out_in_silence() -> None:
+    def pattern(at: int, pan: str) -> str:
+        return f"FEE {'paid by':20} {pan}" if at % 5 == 0 else f"DTL{at:06d} {pan} shop"
+
+    content = a_fixed_file(pattern)
+    draft = draft_of(content)
+    assert "1 more types of record hold card numbers: describe them too" in draft.notes
+    reading = read_part(content.encode(), layout_of(content), START, None, 1 << 16)
+    assert len(reading.rows) == 32
+    assert set(reading.malformed.values()) == {("unknown_record_type", None)}
+    assert len(reading.malformed) == 8
+
+
+def test_a_type_of_which_some_records_name_a_card_is_never_left_out_in_silence() -> None:
+    lines = [f"S|{pan}|10.00" for pan in PANS[:20]]
+    lines += [f"C|{at}|{'card ' + pan if at % 4 == 0 else ''}|x" for at, pan in enumerate(PANS)]
+    layout = layout_of("\n".join(["H|1", *lines, "T|60|a|b|c"]) + "\n")
+    assert layout.records is not None
+    assert {name: each.role for name, each in layout.records.types.items()} == {
+        **{"h": "skip", "s": "detail", "c": "detail", "t": "trailer"}
+    }
+    assert layout.columns["c_3"].role == "text"
 
 
 def test_a_file_with_card_numbers_in_texts_alone_has_a_draft() -> None:
