@@ -39,7 +39,14 @@ _TEXT_NAME = re.compile(
     r".*(?:note|notes|comment|comments|memo|remark|remarks|freetext|narrative|message|description"
     r"|verwendungszweck|bemerkung|commentaire|observaciones)"
 )
-_DECIMAL = r"^[+-]?\d{1,15}\.\d{1,9}$"
+# Decimals with a comma, or a point behind thousands that commas part; a sign behind as ledgers do.
+_MARKED = {
+    (",", "."): r"^[+-]?\d{1,3}(?:\.\d{3})*(?:,\d{1,9})?-?$",
+    (",", ""): r"^[+-]?\d{1,15}(?:,\d{1,9})?-?$",
+    (".", ","): r"^[+-]?\d{1,3}(?:,\d{3})*(?:\.\d{1,9})?-?$",
+    (".", ""): r"^[+-]?\d{1,15}(?:\.\d{1,9})?-?$",
+}
+_GROUP_DIGITS = 3  # behind a comma: decimals, or thousands
 _INTEGER = r"^(?:0|-?[1-9]\d{0,17})$"
 _DATE_FORMATS = (
     *("", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y/%m/%d"),
@@ -237,11 +244,20 @@ def _integer(column: _Cells) -> _Fitting:
 
 
 def _decimal(column: _Cells) -> _Fitting:
-    if not _all_match(column, _DECIMAL):
-        return None
-    fractions = pc.list_element(pc.split_pattern(column.filled, "."), 1)
-    scale = min(pc.max(pc.utf8_length(fractions)).as_py(), MAX_SCALE)
-    return {"type": f"decimal({DECIMAL_DIGITS},{scale})"}, ""
+    for (mark, group), pattern in _MARKED.items():
+        if not _all_match(column, pattern):
+            continue
+        parts = pc.split_pattern(pc.utf8_rtrim(column.filled, "-"), mark)
+        fractions = pc.list_element(parts.filter(pc.equal(pc.list_value_length(parts), 2)), 1)
+        lengths = set(pc.utf8_length(fractions).to_pylist())
+        if not lengths or (mark == "," and lengths == {_GROUP_DIGITS}):
+            continue
+        scale = min(max(lengths), MAX_SCALE)
+        settings = {"type": f"decimal({DECIMAL_DIGITS},{scale})"}
+        settings |= {"decimal_mark": mark} if mark != "." else {}
+        has_groups = group and pc.any(pc.match_substring(column.filled, group)).as_py()
+        return settings | ({"group_mark": group} if has_groups else {}), ""
+    return None
 
 
 def _moment(column: _Cells) -> _Fitting:

@@ -28,6 +28,7 @@ from pipeline.model import START
 from pipeline.samples.cards import synthetic_pans
 from pipeline.samples.files import SAMPLE_FILES
 from tests.unit.record_reading import read_part
+from tests.unit.test_tokenize import Bench
 
 PAN_COLUMNS = {
     "card_present.csv": ("card_number",),
@@ -302,6 +303,27 @@ def test_a_type_of_which_some_records_name_a_card_is_never_left_out_in_silence()
         **{"h": "skip", "s": "detail", "c": "detail", "t": "trailer"}
     }
     assert layout.columns["c_3"].role == "text"
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (("1.234,50", "12,00-"), ("decimal", 2, ",", ".")),
+        (("1234,5", "12"), ("decimal", 1, ",", "")),
+        (("1,234.50", "7.25"), ("decimal", 2, ".", ",")),
+        (("0.5", "12"), ("decimal", 1, ".", "")),
+        (("1,234", "2,345"), ("string", 0, ".", "")),
+    ],
+)
+def test_amounts_are_read_as_they_are_written(cells: tuple[str, str], expected: Any) -> None:
+    lines = [f"{pan};{cells[at % 2]}" for at, pan in enumerate(PANS)]
+    layout = layout_of("card;amount\n" + "\n".join(lines) + "\n")
+    amount = layout.columns["amount"]
+    found = (amount.type.kind, amount.type.scale, amount.decimal_mark, amount.group_mark)
+    assert found == expected
+    bench = Bench(document_of(draft_of("card;amount\n" + "\n".join(lines) + "\n")))
+    receipt = bench.run("card;amount\n" + "\n".join(lines) + "\n", "drafted")
+    assert receipt["rows_written"] == len(PANS)
 
 
 def test_a_file_with_card_numbers_in_texts_alone_has_a_draft() -> None:
