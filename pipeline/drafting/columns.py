@@ -19,6 +19,7 @@ from pipeline.core.sensitive import is_sensitive_name, without_track_data
 from pipeline.readers.auto import MIN_PAN_SHARE
 
 MIN_NAMED_PAN_SHARE = 0.25  # of the cells of a column that is called like one of card numbers
+MAX_CHANCE_SHARE = 0.3  # of cells that pass for cards by chance; one in ten does
 MIN_TEXT_WORDS = 3  # in a cell, on average: free text
 MIN_NULL_SHARE = 0.01  # of a column's cells
 MAX_EXAMPLES = 2
@@ -176,6 +177,8 @@ def _text(column: _Cells) -> DraftColumn | None:
     hits = find_in_column(column.filled).hits
     cells = column.filled.take(pa.array(list(hits), pa.int64())).to_pylist()
     beside = sum(any(map(str.isalpha, cell)) for cell in cells)
+    if len(cells) > MAX_CHANCE_SHARE * len(column.filled):
+        beside = len(cells)
     if beside:
         why = f"card numbers stand inside of {beside:,} cells: replaced by their tokens"
     elif _TEXT_NAME.fullmatch(column.words) or _words(column) >= MIN_TEXT_WORDS:

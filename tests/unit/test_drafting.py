@@ -10,10 +10,14 @@ import sys
 import tomllib
 import zipfile
 from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import fastavro
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -324,6 +328,44 @@ def test_amounts_are_read_as_they_are_written(cells: tuple[str, str], expected: 
     bench = Bench(document_of(draft_of("card;amount\n" + "\n".join(lines) + "\n")))
     receipt = bench.run("card;amount\n" + "\n".join(lines) + "\n", "drafted")
     assert receipt["rows_written"] == len(PANS)
+
+
+def rows_written(content: bytes) -> tuple[Layout, int]:
+    """The drafted layout, and how many rows it writes of the file."""
+    bench = Bench(document_of(draft_of(content)))
+    return layout_of(content), bench.run(content, "drafted")["rows_written"]
+
+
+def test_a_draft_of_parquet_reads_what_it_proposes() -> None:
+    table = pa.table(
+        {
+            "pan": pa.array([Decimal(pan) for pan in PANS], pa.decimal128(19, 0)),
+            "cards": pa.array([[pan, "x"] for pan in PANS]),
+            "more": pa.array([[("card", pan)] for pan in PANS], pa.map_(pa.string(), pa.string())),
+            "at": pa.array([datetime(2026, 3, 2, 1, 2, 3)] * len(PANS), pa.timestamp("ns")),
+            "raw": pa.array([b"\xff\0"] * len(PANS)),
+        }
+    ).filter(pa.array([len(pan) == 16 for pan in PANS]))
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    layout, written = rows_written(sink.getvalue())
+    assert roles(layout) == {"pan": "pan", "cards": "text", "more": "text", "at": "keep"}
+    assert (layout.columns["pan"].digits, layout.columns["at"].type.kind) == (16, "timestamp")
+    assert written == table.num_rows
+
+
+def test_a_draft_of_avro_proposes_columns_that_the_reader_has() -> None:
+    array, text_map = {"type": "array", "items": "string"}, {"type": "map", "values": "string"}
+    inner = {"type": "record", "name": "c", "fields": [{"name": "pan", "type": "string"}]}
+    fields = [("card", ["null", inner]), ("cards", array), ("more", text_map)]
+    named = [{"name": name, "type": kind} for name, kind in fields]
+    schema = {"type": "record", "name": "r", "fields": named}
+    sink = io.BytesIO()
+    records = [{"card": {"pan": pan}, "cards": [pan], "more": {"card": pan}} for pan in PANS]
+    fastavro.writer(sink, schema, records)
+    layout, written = rows_written(sink.getvalue())
+    assert roles(layout) == {"card.pan": "pan", "cards": "text", "more": "text"}
+    assert written == len(PANS)
 
 
 def test_a_file_with_card_numbers_in_texts_alone_has_a_draft() -> None:
