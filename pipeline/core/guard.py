@@ -28,10 +28,11 @@ MIN_RUN_DIGITS = 13  # 12-digit runs are retrieval reference numbers far more of
 BEGINNING_DIGITS = 6  # the shortest issuer identification number, ISO/IEC 7812-1
 REDACTED = "[PAN removed]"
 
-# What may stand between the digits of a PAN: what normalisation takes away, and . _ / besides.
+# What may stand between the digits of a PAN: what normalisation takes away, line ends and quotation
+# marks aside, and . _ / besides.
 _SEPARATORS = (
-    " \t\\-.'`_/\u00a0\u00b4\u02bc\u2000-\u200d\u2010-\u2015"
-    + "\u2018\u2019\u202f\u205f\u2060\u2212\u3000\ufeff"
+    " \t\x0b\x0c\\-.'`_/\u00a0\u00ad\u00b4\u02bc\u061c\u180e\u2000-\u200f\u2010-\u2015"
+    + "\u2018\u2019\u202a-\u202f\u205f-\u2064\u2066-\u2069\u2212\u3000\ufeff"
 )
 _SEPARATED = f"(?:[{_SEPARATORS}]{{0,3}}DIGIT)"  # understood by re and by Arrow alike
 _SEPARATED_IN_CELL = f"(?:[{_SEPARATORS}\r\n]{{0,3}}DIGIT)"

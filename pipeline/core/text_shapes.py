@@ -51,6 +51,9 @@ _SCHEME_CODES = {
 _LATIN_BEFORE = re.compile(r"[A-Za-z\u00c0-\u024f\u0400-\u04ff]+$")
 _SERIES_BEFORE = re.compile(r"(?<![^\W_])([A-Z]{2,6})[-_]$")
 _WORD_BEHIND = re.compile(r"[A-Za-z\u00c0-\u024f\u0400-\u04ff]+")
+_INVISIBLE = re.compile(
+    "[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]"
+)
 _FILLER = re.compile(r"[fF]+")  # EMV Book 3, tag 5A
 _UNIT_LETTERS = 2
 _CODE_LETTERS = 4  # prefixes of identifiers are short and capital: TRX, INV, 1Z
@@ -147,7 +150,7 @@ def _kind_of(separator: str) -> str:
     """What parts two groups, spaces around it aside; a space where it is nothing else."""
     if "\n" in separator or "\r" in separator:
         return _LINE_BREAK
-    return separator.strip() or " "
+    return _INVISIBLE.sub("", separator).strip() or " "
 
 
 def surroundings_weight(text: str, groups: Groups, first: int, last: int) -> int:

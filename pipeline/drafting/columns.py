@@ -39,6 +39,7 @@ _EXPIRY_NAME = re.compile(
 _TEXT_NAME = re.compile(
     r".*(?:note|notes|comment|comments|memo|remark|remarks|freetext|narrative|message|description"
     r"|verwendungszweck|bemerkung|commentaire|observaciones)"
+    r"|de(?:48|55|62|72|12[345])|tcr[0-9a-f]"  # of clearing messages: whatever somebody put there
 )
 # Decimals with a comma, or a point behind thousands that commas part; a sign behind as ledgers do.
 _MARKED = {
