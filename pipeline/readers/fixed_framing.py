@@ -21,7 +21,7 @@ from pipeline.readers.framing import (
 )
 from pipeline.readers.undecodable import MARK
 
-_FILLING = b"\0\x1a \x40\r\n"  # what may follow the last record: fill bytes and an end-of-file mark
+FILLING = b"\0\x1a \x40\r\n"  # what may follow the last record: fill bytes and an end-of-file mark
 _END_OF_FILE = b"\x1a"
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _TEXT_LINE_END = re.compile("\r\n|\n|\r")
@@ -99,7 +99,7 @@ def block_of_length(block: bytes, record_bytes: int, codec: RecordCodec) -> Reco
     Raises `PermanentError` `truncated_file` when the last one is not whole.
     """
     end = len(block) // record_bytes * record_bytes
-    if block[end:].strip(_FILLING):
+    if block[end:].strip(FILLING):
         raise PermanentError(
             "truncated_file", f"the last record has {len(block) - end} of {record_bytes} bytes"
         )
