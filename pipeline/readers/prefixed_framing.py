@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 
 from pipeline.errors import PermanentError
 from pipeline.readers.cells import RecordCodec, fixed_size
-from pipeline.readers.fixed_framing import FILLING, RecordBlock
-from pipeline.readers.framing import MAX_RECORDS, ByteSource
+from pipeline.readers.fixed_framing import FILLING, RecordBlock, most_padded
+from pipeline.readers.framing import ByteSource
 
 PREFIX_BYTES = 4  # the length, these bytes included, and two zeros: z/OS DFSMS Using Data Sets
 _LENGTH_BYTES = 2
-_MAX_PADDED_BYTES = 32 * 1024 * 1024  # of a block: records are filled up to the same length
 
 
 @dataclass(slots=True)
@@ -34,7 +33,7 @@ def blocks_of_prefixed(
     Raises `PermanentError`: `malformed_file` where there can be no length, `truncated_file` when
     the last record is not whole, unless what is left is filling.
     """
-    most = max(1, min(MAX_RECORDS, _MAX_PADDED_BYTES // width))
+    most = most_padded(width)
     rest = b""
     while fresh := stream.read(block_bytes):
         rest += fresh
