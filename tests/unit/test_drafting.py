@@ -272,6 +272,11 @@ def test_text_with_card_numbers_in_it_and_free_text_have_the_role_text() -> None
     assert roles(layout) == {"card": "pan", "ref": "text", "memo": "text"}
 
 
+def test_elements_of_clearing_messages_that_may_name_a_card_are_texts(sample_data: Path) -> None:
+    layout = layout_of((sample_data / "mastercard_ipm.bin").read_bytes())
+    assert {layout.columns[name].role for name in ("DE48", "DE55", "DE72")} == {"text"}
+
+
 def a_fixed_file(pattern: Callable[[int, str], str]) -> str:
     records = [pattern(at, pan).ljust(60) for at, pan in enumerate(PANS)]
     return "\n".join(["HDR20260302".ljust(60), *records, "TRL000040".ljust(60)]) + "\n"
