@@ -185,7 +185,8 @@ class _PlannedChunk:
 
 def _places_only(layout: Layout) -> Layout:
     """The layout, less the columns that are not needed to find records."""
-    columns = {name: layout.columns[name] for name in layout.pan_columns[:1]}
+    first = [*layout.pan_columns, *layout.columns][:1]
+    columns = {name: layout.columns[name] for name in first}
     options = layout.options.model_copy(update={"customer_id": None})
     return layout.model_copy(update={"columns": columns, "options": options})
 

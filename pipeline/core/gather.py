@@ -29,7 +29,7 @@ class GatheredPans:
         """The row where each of the wanted PANs stands first; null for one found in text only."""
         wanted = wanted.cast(pa.int32())
         places = [pc.index_in(wanted, value_set=each) for each in self.indices.values()]
-        return pc.min_element_wise(*places)
+        return pc.min_element_wise(pa.nulls(len(wanted), pa.int32()), *places)
 
 
 def gather(checked: CheckedRows, found_in_text: Iterable[bytes], *, one_time: bool) -> GatheredPans:

@@ -26,19 +26,28 @@ MIN_RUN_DIGITS = 13  # 12-digit runs are retrieval reference numbers far more of
 BEGINNING_DIGITS = 6  # the shortest issuer identification number, ISO/IEC 7812-1
 REDACTED = "[PAN removed]"
 
-# What may stand between the digits of a PAN: what normalisation takes away, and . _ / besides.
+# What may stand between the digits of a PAN: what normalisation takes away, line ends and quotation
+# marks aside, and . _ / besides.
 _SEPARATORS = (
-    " \t\\-.'`_/\u00a0\u00b4\u02bc\u2000-\u200d\u2010-\u2015"
-    + "\u2018\u2019\u202f\u205f\u2060\u2212\u3000\ufeff"
+    " \t\x0b\x0c\\-.'`_/\u00a0\u00ad\u00b4\u02bc\u061c\u180e\u2000-\u200f\u2010-\u2015"
+    + "\u2018\u2019\u202a-\u202f\u205f-\u2064\u2066-\u2069\u2212\u3000\ufeff"
 )
 _SEPARATED = f"(?:[{_SEPARATORS}]{{0,3}}DIGIT)"  # understood by re and by Arrow alike
+_SEPARATED_IN_CELL = f"(?:[{_SEPARATORS}\r\n]{{0,3}}DIGIT)"
+_SUSPICIOUS = f"(?:[{_SEPARATORS}\r\n%]{{0,3}}DIGIT)"  # escaped separators, %20, too
 RUN = re.compile(f"DIGIT{_SEPARATED}{{{MIN_PAN_DIGITS - 1},}}".replace("DIGIT", "[0-9]"))
+CELL_RUN = re.compile(  # a number may go on in the next line of its cell
+    f"DIGIT{_SEPARATED_IN_CELL}{{{MIN_PAN_DIGITS - 1},}}".replace("DIGIT", "[0-9]")
+)
 ANY_RUN = re.compile(RUN.pattern.replace("[0-9]", r"\d"))  # in the digits of any script
 _DIGIT_CLASSES = {True: "[0-9]", False: r"\p{Nd}"}  # by whether the text is ASCII
 _GROUP = re.compile(r"[0-9]+")
 _MAX_SPAN_DIGITS = 2 * MAX_PAN_DIGITS  # zeros before the PAN included
 _ZEROS = re.compile(f"0{{0,{_MAX_SPAN_DIGITS - MIN_RUN_DIGITS}}}")
 _ZERO = ord("0")
+# Characters that are escaped in addresses (RFC 3986, 2.1); what can stand in a PAN is kept so.
+_ESCAPED = re.compile(r"%(?:0[9AD]|2[0-9A-F]|3[A-F]|5[BD]|7[B-D])", re.IGNORECASE)
+_ESCAPED_SEPARATORS = ("%20", "%2D", "%2d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +113,18 @@ class KnownPans:
 NO_KNOWN_PANS = KnownPans()
 
 
-def find_pans(text: str, known: KnownPans = NO_KNOWN_PANS, *, full: bool = True) -> list[Hit]:
+def find_pans(
+    text: str,
+    known: KnownPans = NO_KNOWN_PANS,
+    *,
+    full: bool = True,
+    runs: re.Pattern[str] = RUN,
+) -> list[Hit]:
     """The PANs in a text, left to right, none overlapping another."""
     found: list[Hit] = []
-    for run in RUN.finditer(with_ascii_digits(text)):
-        found += hits_in_run(run, known, full=full)
+    for view in views_of(text):
+        for run in runs.finditer(view):
+            found += hits_in_run(run, known, full=full)
     return without_overlaps(found)
 
 
@@ -116,6 +132,20 @@ def could_hold_pan(text: str, least_digits: int = MIN_PAN_DIGITS) -> bool:
     """Whether the text has a run of digits as long as the shortest PAN, whatever they are."""
     runs = RUN.finditer(with_ascii_digits(text))
     return any(len(_digits_of(run[0])) >= least_digits for run in runs)
+
+
+def views_of(text: str) -> Iterator[str]:
+    """The text as digits can be read in it, of the same length: as it stands, and, where there are
+    such, with blanks for characters that are escaped as in an address.
+    """
+    plain = with_ascii_digits(text)
+    yield plain
+    if "%" in plain and (unescaped := _ESCAPED.sub(_blanked, plain)) != plain:
+        yield unescaped
+
+
+def _blanked(escaped: re.Match[str]) -> str:
+    return "   " if escaped[0] in _ESCAPED_SEPARATORS else "%  "
 
 
 def with_ascii_digits(text: str) -> str:
@@ -203,7 +233,7 @@ def find_in_column(
         closer = pc.or_(pc.invert(pc.ascii_is_decimal(cells)), known.may_stand_in(cells))
         indices, cells = indices.filter(closer), cells.filter(closer)
     for index, cell in zip(indices.to_pylist(), cells.to_pylist(), strict=True):
-        found = find_pans(cell, known, full=full)
+        found = find_pans(cell, known, full=full, runs=CELL_RUN)
         if found:
             hits[index] = found
     return ColumnScan(hits, longest)
@@ -220,7 +250,7 @@ def windows(column: pa.Array, lengths: Collection[int], beginnings: pa.Array) ->
     known = frozenset(beginnings.to_pylist()) if len(cells) else frozenset()
     found: list[bytes] = []
     for cell in cells.to_pylist():
-        for run in RUN.finditer(with_ascii_digits(cell)):
+        for run in (run for view in views_of(cell) for run in CELL_RUN.finditer(view)):
             digits = _digits_of(run[0])
             starts = [
                 at for at in range(len(digits)) if digits[at : at + BEGINNING_DIGITS] in known
@@ -256,7 +286,7 @@ def suspects_in(column: pa.Array, least_digits: int) -> tuple[pa.Array, pa.Array
     if text is None:
         return pa.array([], pa.uint64()), pa.array([], pa.string())
     digit = _DIGIT_CLASSES[pc.all(pc.string_is_ascii(text), min_count=0).as_py() is not False]
-    pattern = f"DIGIT{_SEPARATED}{{{least_digits - 1}}}".replace("DIGIT", digit)
+    pattern = f"DIGIT{_SUSPICIOUS}{{{least_digits - 1}}}".replace("DIGIT", digit)
     indices = pc.indices_nonzero(pc.fill_null(pc.match_substring_regex(text, pattern), False))
     return indices, text.take(indices)
 

@@ -29,6 +29,8 @@ SENSITIVE_ELEMENTS = frozenset({35, 36, 45, 52})  # tracks 2, 3 and 1, PIN block
 SENSITIVE_TAGS = frozenset({"56", "57", "9F6B", "9F1F", "9F20"})
 CHIP_DATA = 55
 PRIVATE_DATA = (48, 62, 123, 124, 125)  # those that hold PDS, private data subelements
+PDS_TAG_DIGITS, PDS_LENGTH_DIGITS = 4, 3  # before the value of a subelement
+ACCOUNT_TAG = "5A"  # EMV: the application's primary account number
 IPM_COLUMNS = ("MTI", *(f"DE{number}" for number in ELEMENTS))
 
 _PDS = re.compile(r"PDS\d{4}")

@@ -34,6 +34,7 @@ from pipeline.core.pans import MAX_PAN_DIGITS, MIN_PAN_DIGITS
 from pipeline.core.record_types import Records
 from pipeline.core.sensitive import is_sensitive_name
 from pipeline.core.strict import Strict
+from pipeline.core.written_numbers import NumberMarks
 from pipeline.errors import LayoutError
 
 MAX_LAYOUT_BYTES = 1 << 20
@@ -91,6 +92,10 @@ class Column(Strict):
     """Of a kept column: string, integer, decimal(P,S), date, timestamp or boolean."""
     format: str = ""
     """Of a kept date or timestamp that is not ISO 8601: a strptime pattern, `%d.%m.%Y` say."""
+    decimal_mark: Literal[".", ","] = "."
+    """Of a kept decimal: what stands before the decimals."""
+    group_mark: Literal["", ".", ",", "'", " "] = ""
+    """Of a kept decimal or integer: what stands between the thousands."""
     guard: Literal["full", "exact"] = "full"
     """Of a kept column. `full`: searched for all that looks like a PAN. `exact`: only for PANs of
     the same file, which is for reference numbers."""
@@ -116,7 +121,7 @@ class Column(Strict):
     def _settings_belong_to_the_role(self) -> Self:
         allowed = {
             "pan": {"role", "empty", "luhn", "pad", "digits", "extract"},
-            "keep": {"role", "type", "format", "guard"},
+            "keep": {"role", "type", "format", "decimal_mark", "group_mark", "guard"},
             "text": {"role"},
             "drop": {"role"},
         }[self.role]
@@ -125,7 +130,23 @@ class Column(Strict):
             raise ValueError(f"{', '.join(stray)} cannot be set for role {self.role}")
         if self.format:
             _check_date_format(self.format, self.type.kind)
+        self._refuse_unfit_marks()
         return self
+
+    def _refuse_unfit_marks(self) -> None:
+        set_marks = self.model_fields_set & {"decimal_mark", "group_mark"}
+        fitting = {"decimal": {"decimal_mark", "group_mark"}, "integer": {"group_mark"}}
+        stray = sorted(set_marks - fitting.get(self.type.kind, set()))
+        if stray:
+            raise ValueError(f"{', '.join(stray)} cannot be set for type {self.type.kind}")
+        if self.group_mark == self.decimal_mark and self.type.kind == "decimal":
+            raise ValueError("decimal_mark and group_mark must differ")
+
+    @property
+    def number_marks(self) -> NumberMarks:
+        """How its numbers are written."""
+        decimal = "," if self.type.kind == "integer" and self.group_mark == "." else None
+        return NumberMarks(decimal or self.decimal_mark, self.group_mark)
 
 
 def _has_group_of_pan(pattern: str) -> bool:
@@ -215,8 +236,8 @@ class Layout(Strict):
 
     @model_validator(mode="after")
     def _tokenizes_something_and_keeps_nothing_sensitive(self) -> Self:
-        if not self.pan_columns:
-            raise ValueError("columns: at least one column needs role = 'pan'")
+        if not any(column.role in ("pan", "text") for column in self.columns.values()):
+            raise ValueError("columns: at least one column needs role = 'pan' or 'text'")
         for name, column in self.columns.items():
             if column.role != "drop" and is_sensitive_name(name):
                 raise ValueError(

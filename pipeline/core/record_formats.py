@@ -135,6 +135,8 @@ class Fixed(RecordSettings):
     """The length of a record; without it, each record is a line."""
     line_ends: Literal["required", "optional", "none"] | None = None
     """With `record_bytes`: whether each record is a line; `optional` is looked up in each file."""
+    length_prefix: Literal["none", "rdw"] = "none"
+    """`rdw`: records of variable length, each behind a record descriptor word (RECFM=V)."""
     short_lines: Literal["reject", "pad"] = "reject"
     """What becomes of a line that ends before its last field; `pad` fills it up with spaces."""
     fields: dict[str, FixedField] = Field(default_factory=dict)  # type: ignore[assignment]
@@ -152,14 +154,22 @@ class Fixed(RecordSettings):
             raise ValueError(f"more than {MAX_FIELDS} fields")
         if self.line_ends in ("optional", "none") and self.record_bytes is None:
             raise ValueError("record_bytes must be set unless every record is a line")
+        if self.is_prefixed and (self.record_bytes is not None or self.line_ends is not None):
+            raise ValueError("length_prefix stands instead of record_bytes and line_ends")
         self._refuse_unfit_places()
         self._refuse_unfit_types()
         return self
 
     @property
+    def is_prefixed(self) -> bool:
+        """Whether each record stands behind its length."""
+        return self.length_prefix != "none"
+
+    @property
     def has_line_ends(self) -> bool:
         """Whether each record is a line for certain."""
-        return self.record_bytes is None or self.line_ends == "required"
+        is_line = self.record_bytes is None or self.line_ends == "required"
+        return is_line and not self.is_prefixed
 
     @property
     def may_have_line_ends(self) -> bool:
@@ -173,7 +183,8 @@ class Fixed(RecordSettings):
             raise ValueError("a field ends behind record_bytes")
         if self.may_have_line_ends and not all(each.is_text for each in self._all_fields()):
             raise ValueError(
-                "packed, bcd and binary fields need record_bytes and line_ends = 'none'"
+                "packed, bcd and binary fields need record_bytes and line_ends = 'none', "
+                "or length_prefix"
             )
 
     def _refuse_unfit_types(self) -> None:

@@ -99,7 +99,8 @@ def _without(checked: CheckedRows, good: pa.Array) -> CheckedRows:
 
 
 def _encoded(pans: Mapping[str, pa.Array]) -> pa.DictionaryArray:
-    return pa.concat_arrays(list(pans.values())).dictionary_encode()
+    columns = list(pans.values()) or [pa.array([], pa.string())]
+    return pa.concat_arrays(columns).dictionary_encode()
 
 
 class _Faults:

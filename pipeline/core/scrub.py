@@ -71,8 +71,10 @@ def _typed(cells: pa.Array, column: Column) -> pa.Array:
     target = arrow_type(column.type)
     match column.type.kind:
         case "integer":
+            cells = column.number_marks.plain(cells)
             return _only(cells, rf"^[+-]?0*\d{{1,{MAX_INTEGER_DIGITS}}}$", strip="+").cast(target)
         case "decimal":
+            cells = column.number_marks.plain(cells)
             return _only(cells, _decimal_pattern(column.type), strip="+").cast(target)
         case "date":
             return _within_calendar(_date(cells, column.format)).cast(target)

@@ -8,13 +8,15 @@ from enum import Enum
 
 NEAR_CHARACTERS = 100  # about a sentence
 _MAX_CONNECTIVES = 6
+_LONGEST_WITHOUT_PLURAL = 3  # letters: POS is a point of sale, and not some purchase orders
 
 
 class Label(Enum):
     """What a word says of the number beside it.
 
-    `OTHER` is a word that a card may stand behind now and then (a reference, an account), `SHORT`
-    one of a numbering system whose numbers have 15 digits or fewer (telephones, GTIN, tax),
+    `OTHER` is a word that a card may stand behind now and then (a reference, an order), `SHORT`
+    one of a numbering system whose numbers have 15 digits or fewer (telephones, GTIN, tax, most
+    accounts: a longer account number is that of a card as well as another),
     `NEVER` one of another system whose numbers are as long as a card's (IMEI, ICCID, IBAN).
     """
 
@@ -38,19 +40,17 @@ _CARD = _set(
 )
 _CARD_ENDINGS = ("card", "karte", "karten", "kaart", "kort", "kortti", "kart", "karta", "kartya")
 _OTHER = _set(
-    """ref reference referenz referencia referencia riferimento referentie rrn arn stan trace
+    """ref reference referenz referencia referencia riferimento referentie rrn arn trace
     invoice inv rechnung rechnungs facture factura fattura factuur fatura faktura
-    order ord po purchase bestell bestellung auftrag auftrags commande pedido ordine bestelling
+    order ord po bestell bestellung auftrag auftrags commande pedido ordine bestelling
     encomenda siparis zamowienie zamowienia objednavka tracking track trk parcel shipment shipping
     package consignment sendung sendungs paket colis suivi envio guia spedizione pacco pakket
     kargo takip przesylki ups fedex dhl usps awb waybill ticket case claim incident
-    account acct konto kontos compte cuenta conta
-    conto rekening hesap transaction txn trx trans transaktion transaktions transaccion operation
-    operacion auth authorization authorisation approval batch terminal merchant mid tid booking
-    buchung buchungs reservation reserva policy police poliza contract vertrag vertrags contrat
-    contrato serial seriennummer serie serien sku article artikel produkt
-    loan mortgage patient mrn reading build license licence
-    request session correlation barcode voucher coupon lot
+    transaction txn trx trans transaktion transaktions transaccion operation operacion
+    booking buchung buchungs reservation reserva policy police poliza contract vertrag vertrags
+    contrat contrato serial seriennummer serie serien sku article artikel produkt
+    member membership loan mortgage patient mrn reading build license licence
+    session correlation barcode voucher coupon lot
     receipt beleg quittung recu recibo ricevuta settlement payout processor gateway
     acquirer psp meter zaehler confirmation seq sequence sn"""
 )
@@ -59,7 +59,9 @@ _NEVER = _set(
     zeitstempel horodatage"""
 )
 _SHORT = _set(
-    """tel telephone telefon telefono telefone phone mobile mobil cell handy fax whatsapp sms msisdn
+    """account acct accnt acc konto kontos compte cuenta conta conto rekening hesap
+    terminal merchant mid tid
+    tel telephone telefon telefono telefone phone mobile mobil cell handy fax whatsapp sms msisdn
     call ruf ruckruf portable puhelin gsm isbn issn ean gtin upc vat tax steuer siret siren nif cif
     dni nie cpf cnpj ssn nino nir insee pesel tckn aadhaar bsn ahv passport passeport reisepass"""
 )
@@ -92,7 +94,11 @@ _FORMS = {
     Label.CARD: _CARD,
 }
 _PAIRS = {
-    **{(kind, "account"): Label.CARD for kind in ("card", "primary", "credit", "debit")},
+    **{
+        (kind, account): Label.CARD
+        for kind in ("card", "primary", "credit", "debit", "visa", "mastercard", "amex")
+        for account in ("account", "acct")
+    },
     ("s", "n"): Label.OTHER,  # serial number
 }
 _COMPOUND_ENDINGS = ("nummer", "numarasi", "referenz", "verfolgung", "schein", "zeichen")
@@ -161,7 +167,8 @@ def label_of(word: str, earlier: str = "") -> Label | None:
 
 
 def _label_of_form(word: str) -> Label | None:
-    for form in (word, word.removesuffix("s"), *_without_number_endings(word)):
+    singular = word.removesuffix("s") if len(word) > _LONGEST_WITHOUT_PLURAL else word
+    for form in (word, singular, *_without_number_endings(word)):
         for label, forms in _FORMS.items():
             if form in forms:
                 return label

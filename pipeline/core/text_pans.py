@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from pipeline.core.guard import (
+    CELL_RUN,
     NO_KNOWN_PANS,
-    RUN,
     Hit,
     KnownPans,
     hits_in_run,
     suspects_in,
-    with_ascii_digits,
+    views_of,
     without_overlaps,
 )
 from pipeline.core.pans import MAX_PAN_DIGITS, MIN_PAN_DIGITS, passes_luhn, scheme_of
@@ -75,12 +75,12 @@ class _Candidate:
 
 def find_pans_in_text(text: str, known: KnownPans = NO_KNOWN_PANS) -> list[Hit]:
     """The PANs in a text, left to right; known ones whatever stands around them."""
-    plain = with_ascii_digits(text)
     found: list[Hit] = []
-    for run in RUN.finditer(plain):
-        exact = without_overlaps(hits_in_run(run, known, full=False))
-        found += sorted([*exact, *_by_weight(plain, run, exact)], key=lambda hit: hit.start)
-    return found
+    for view in views_of(text):
+        for run in CELL_RUN.finditer(view):
+            exact = without_overlaps(hits_in_run(run, known, full=False))
+            found += [*exact, *_by_weight(view, run, exact)]
+    return without_overlaps(found)
 
 
 def find_in_text_column(column: pa.Array, known: KnownPans = NO_KNOWN_PANS) -> dict[int, list[Hit]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Self
 
-from pipeline.core.pans import passes_luhn
+from pipeline.core.pans import MIN_PAN_DIGITS, passes_luhn, scheme_of
 from pipeline.core.text_labels import Label, label_of, words_of
 
 _NEAR = 48  # characters: longer than an IBAN or a UUID
@@ -22,6 +22,7 @@ _NOT_ONLY_CARDS = frozenset({(4, 4, 4), (3, 3, 3, 4), (4, 4, 5), (4, 5, 6)})  # 
 _EMBOSSED = 2
 _GROUPED_OTHERWISE = -1
 _MIXED_SEPARATORS = -3
+_BROKEN = -2  # numbers below one another are a list more often than a card in pieces
 _PART_OF_A_CHAIN = -3
 _END_OF_A_CHAIN = -5
 _JOINED_BEFORE = -2
@@ -30,6 +31,8 @@ _GLUED = -3
 _IN_AN_ADDRESS = -2
 _OTHER_SYSTEM = -9
 
+_SCATTERED = range(5, MIN_PAN_DIGITS)  # groups: as of a national id, but not digit by digit
+_LINE_BREAK = "\n"
 _JOINTS = ("-", "_", ".")
 _DIGITS = re.compile(r"[0-9]+")
 _UUID = re.compile(r"(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -40,12 +43,21 @@ _TELEPHONE_BEFORE = re.compile(r"\+[0-9 ()./-]{0,8}$|\([0-9+ ]{1,5}\)[ -]?$")
 _TELEPHONE_DIGITS = 15  # ITU-T E.164
 _DECIMAL_BEFORE = re.compile(r"(?<![0-9.,])0,$")
 _ADDRESS = re.compile(r"(?i)(?:https?://|www\.|ftp://|mailto:)\S*$|\S+@$")
+# How airlines and hotels write a form of payment: VI4111…, FPAX3782… (IATA codes of card schemes).
+_SCHEME_CODES = {
+    **{"visa": ("VI",), "mastercard": ("CA", "MC"), "amex": ("AX",), "diners": ("DC",)},
+    **{"discover": ("DS",), "jcb": ("JC", "JB"), "unionpay": ("UP", "CU"), "uatp": ("TP",)},
+}
 _LATIN_BEFORE = re.compile(r"[A-Za-z\u00c0-\u024f\u0400-\u04ff]+$")
 _SERIES_BEFORE = re.compile(r"(?<![^\W_])([A-Z]{2,6})[-_]$")
 _WORD_BEHIND = re.compile(r"[A-Za-z\u00c0-\u024f\u0400-\u04ff]+")
+_INVISIBLE = re.compile(
+    "[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]"
+)
 _FILLER = re.compile(r"[fF]+")  # EMV Book 3, tag 5A
 _UNIT_LETTERS = 2
 _CODE_LETTERS = 4  # prefixes of identifiers are short and capital: TRX, INV, 1Z
+_GROUP_DIGITS = (4, 5, 6)
 _DAY_DIGITS = 2  # or an hour, a minute
 _CENT_DIGITS = 2
 _WHOLE_DIGITS = 3  # before a decimal point with more than ten digits behind it
@@ -87,17 +99,23 @@ def grouping_weight(groups: Groups, first: int, last: int) -> int:
     """What the grouping of a number says for its being a card's."""
     if first == last:
         return 0
-    separators = {each.strip() or " " for each in groups.separators[first:last]}
-    if len(separators) > 1:
+    separators = {_kind_of(each) for each in groups.separators[first:last]}
+    if len(separators - {_LINE_BREAK}) > 1:
         return _MIXED_SEPARATORS
     lengths = tuple(groups.length(at) for at in range(first, last + 1))
     is_decimal = separators == {"."} and len(lengths) == 2
     if is_decimal and (lengths[0] <= _WHOLE_DIGITS or lengths[1] <= _CENT_DIGITS):
         return _OTHER_SYSTEM
-    weight = _EMBOSSED if lengths in _CARD_GROUPINGS else _GROUPED_OTHERWISE
+    is_embossed = lengths in _CARD_GROUPINGS
+    weight = _EMBOSSED if is_embossed else _GROUPED_OTHERWISE
     if lengths in _NOT_ONLY_CARDS:
         weight = 0
-    if _is_joined(groups, first - 1, separators) and not _follows_a_card(groups, first):
+    if _LINE_BREAK in separators:
+        weight += _BROKEN
+    is_scattered = not is_embossed and len(lengths) in _SCATTERED
+    if _is_joined(groups, first - 1, separators) and (
+        is_scattered or not _follows_a_card(groups, first)
+    ):
         weight += _END_OF_A_CHAIN
     if _is_joined(groups, last, separators):
         weight += _weight_of_beginning(groups, last, lengths)
@@ -105,8 +123,8 @@ def grouping_weight(groups: Groups, first: int, last: int) -> int:
 
 
 def _follows_a_card(groups: Groups, first: int) -> bool:
-    """Whether the groups before are a number of their own, or a day or an hour."""
-    if groups.length(first - 1) <= _DAY_DIGITS:
+    """Whether the groups before are a number of their own: a card, a day, no group of a card's."""
+    if groups.length(first - 1) <= _DAY_DIGITS or groups.length(first - 1) not in _GROUP_DIGITS:
         return True
     start = groups.edges[max(first - 4, 0)]
     return passes_luhn(groups.digits[start : groups.edges[first]].encode("ascii"))
@@ -125,7 +143,14 @@ def _is_joined(groups: Groups, at: int, separators: set[str]) -> bool:
     """Whether the separator of that number is one that stands within the candidate too."""
     if not 0 <= at < len(groups.separators):
         return False
-    return (groups.separators[at].strip() or " ") in separators
+    return _kind_of(groups.separators[at]) in separators
+
+
+def _kind_of(separator: str) -> str:
+    """What parts two groups, spaces around it aside; a space where it is nothing else."""
+    if "\n" in separator or "\r" in separator:
+        return _LINE_BREAK
+    return _INVISIBLE.sub("", separator).strip() or " "
 
 
 def surroundings_weight(text: str, groups: Groups, first: int, last: int) -> int:
@@ -137,7 +162,7 @@ def surroundings_weight(text: str, groups: Groups, first: int, last: int) -> int
         return weight + _OTHER_SYSTEM
     if _ADDRESS.search(before):
         weight += _IN_AN_ADDRESS
-    return weight + _glue(before, behind)
+    return weight + _glue(before, text[start:end], behind)
 
 
 def _joints(groups: Groups, first: int, last: int) -> int:
@@ -154,7 +179,8 @@ def _joints(groups: Groups, first: int, last: int) -> int:
 
 
 def _is_of_another_system(before: str, number: str, behind: str) -> bool:
-    if _TELEPHONE_BEFORE.search(before) or _DECIMAL_BEFORE.search(before):
+    is_short = sum(map(str.isdigit, number)) <= _TELEPHONE_DIGITS
+    if (is_short and _TELEPHONE_BEFORE.search(before)) or _DECIMAL_BEFORE.search(before):
         return True
     if number.startswith("00") and len(number) <= len("00") + _TELEPHONE_DIGITS:
         return True
@@ -170,13 +196,13 @@ def is_iban(text: str) -> bool:
     return int("".join(str(int(each, 36)) for each in bare[4:] + bare[:4])) % 97 == 1
 
 
-def _glue(before: str, behind: str) -> int:
+def _glue(before: str, number: str, behind: str) -> int:
     """Letters that the number is written together with."""
     weight = 0
     glued = _LATIN_BEFORE.search(before)
     series = _SERIES_BEFORE.search(before)
     if glued:
-        weight += _weight_of_prefix(before, glued)
+        weight += _weight_of_prefix(before, glued, number)
     elif series and label_of(series[1].lower()) is not Label.CARD:
         weight += _JOINED_BEFORE
     word = _WORD_BEHIND.match(behind)
@@ -187,9 +213,11 @@ def _glue(before: str, behind: str) -> int:
     return weight
 
 
-def _weight_of_prefix(before: str, glued: re.Match[str]) -> int:
+def _weight_of_prefix(before: str, glued: re.Match[str], number: str) -> int:
     if before[: glued.start()][-1:].isdigit():  # an identifier of letters and digits
         return _GLUED
+    if glued[0].endswith(_SCHEME_CODES.get(scheme_of(number.encode()), ())):
+        return 0
     words = words_of(glued[0])
     if words and label_of(words[-1]) is Label.CARD:
         return 0

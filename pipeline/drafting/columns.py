@@ -19,6 +19,7 @@ from pipeline.core.sensitive import is_sensitive_name, without_track_data
 from pipeline.readers.auto import MIN_PAN_SHARE
 
 MIN_NAMED_PAN_SHARE = 0.25  # of the cells of a column that is called like one of card numbers
+MAX_CHANCE_SHARE = 0.3  # of cells that pass for cards by chance; one in ten does
 MIN_TEXT_WORDS = 3  # in a cell, on average: free text
 MIN_NULL_SHARE = 0.01  # of a column's cells
 MAX_EXAMPLES = 2
@@ -38,8 +39,16 @@ _EXPIRY_NAME = re.compile(
 _TEXT_NAME = re.compile(
     r".*(?:note|notes|comment|comments|memo|remark|remarks|freetext|narrative|message|description"
     r"|verwendungszweck|bemerkung|commentaire|observaciones)"
+    r"|de(?:48|55|62|72|12[345])|tcr[0-9a-f]"  # of clearing messages: whatever somebody put there
 )
-_DECIMAL = r"^[+-]?\d{1,15}\.\d{1,9}$"
+# Decimals with a comma, or a point behind thousands that commas part; a sign behind as ledgers do.
+_MARKED = {
+    (",", "."): r"^[+-]?\d{1,3}(?:\.\d{3})*(?:,\d{1,9})?-?$",
+    (",", ""): r"^[+-]?\d{1,15}(?:,\d{1,9})?-?$",
+    (".", ","): r"^[+-]?\d{1,3}(?:,\d{3})*(?:\.\d{1,9})?-?$",
+    (".", ""): r"^[+-]?\d{1,15}(?:\.\d{1,9})?-?$",
+}
+_GROUP_DIGITS = 3  # behind a comma: decimals, or thousands
 _INTEGER = r"^(?:0|-?[1-9]\d{0,17})$"
 _DATE_FORMATS = (
     *("", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y/%m/%d"),
@@ -169,6 +178,8 @@ def _text(column: _Cells) -> DraftColumn | None:
     hits = find_in_column(column.filled).hits
     cells = column.filled.take(pa.array(list(hits), pa.int64())).to_pylist()
     beside = sum(any(map(str.isalpha, cell)) for cell in cells)
+    if len(cells) > MAX_CHANCE_SHARE * len(column.filled):
+        beside = len(cells)
     if beside:
         why = f"card numbers stand inside of {beside:,} cells: replaced by their tokens"
     elif _TEXT_NAME.fullmatch(column.words) or _words(column) >= MIN_TEXT_WORDS:
@@ -237,11 +248,20 @@ def _integer(column: _Cells) -> _Fitting:
 
 
 def _decimal(column: _Cells) -> _Fitting:
-    if not _all_match(column, _DECIMAL):
-        return None
-    fractions = pc.list_element(pc.split_pattern(column.filled, "."), 1)
-    scale = min(pc.max(pc.utf8_length(fractions)).as_py(), MAX_SCALE)
-    return {"type": f"decimal({DECIMAL_DIGITS},{scale})"}, ""
+    for (mark, group), pattern in _MARKED.items():
+        if not _all_match(column, pattern):
+            continue
+        parts = pc.split_pattern(pc.utf8_rtrim(column.filled, "-"), mark)
+        fractions = pc.list_element(parts.filter(pc.equal(pc.list_value_length(parts), 2)), 1)
+        lengths = set(pc.utf8_length(fractions).to_pylist())
+        if not lengths or (mark == "," and lengths == {_GROUP_DIGITS}):
+            continue
+        scale = min(max(lengths), MAX_SCALE)
+        settings = {"type": f"decimal({DECIMAL_DIGITS},{scale})"}
+        settings |= {"decimal_mark": mark} if mark != "." else {}
+        has_groups = group and pc.any(pc.match_substring(column.filled, group)).as_py()
+        return settings | ({"group_mark": group} if has_groups else {}), ""
+    return None
 
 
 def _moment(column: _Cells) -> _Fitting:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from pipeline.core.guard import could_hold_pan
+from pipeline.core.guard import could_hold_pan, find_in_column
 from pipeline.core.known_formats import FORMATS
 from pipeline.core.layouts import RESERVED_NAMES
 from pipeline.drafting.columns import DraftColumn, draft_column, null_values
@@ -72,12 +72,17 @@ def draft_layout(source: BinaryIO, name: str) -> Draft:
         proposal.cells.num_rows,
         sample.is_whole and sample.members == 1,
     )
-    if not draft.pan_columns:
+    if not draft.pan_columns and not _holds_pans_in_text(draft, proposal):
         raise PermanentError(
             "no_pan_column",
             f"no column of {draft.rows:,} rows holds card numbers: write the layout by hand",
         )
     return draft
+
+
+def _holds_pans_in_text(draft: Draft, proposal: Proposal) -> bool:
+    texts = [each.name for each in draft.columns if each.column.role == "text"]
+    return any(find_in_column(proposal.cells.column(name)).hits for name in texts)
 
 
 def _notes(sample: Sample) -> list[str]:

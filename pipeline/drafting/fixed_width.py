@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from pipeline.core.guard import find_pans
 from pipeline.core.pans import MIN_PAN_DIGITS
 from pipeline.drafting.columns import pan_share
 from pipeline.drafting.encodings import EBCDIC, decoded, ebcdic_share
@@ -25,8 +26,11 @@ MIN_PAN_SHARE = 0.6  # of what stands in a place; chance reaches 0.1
 MIN_PADDED_SHARE = 0.9
 MIN_DIFFERENT_PANS = 3
 MAX_FIELD_DIGITS = 24
+MAX_MARK_CHARACTERS = 9
 MAX_MARKS = 10  # different first characters, if they tell record types
 RECORD_BYTES = range(40, 1001)
+
+_NOTE = "fields were told by the blanks between them: compare with the file's description"
 
 Span = tuple[int, int]
 
@@ -44,7 +48,8 @@ def detect_fixed_width(sample: Sample) -> Proposal | None:
     records = _lines(sample) or _unbroken(sample)
     if records is None:
         return None
-    mark, details = _details(records.lines)
+    kinds = _kinds(records.lines)
+    details = kinds.details
     spans = list(spans_of(details))
     names = [f"field_{start + 1}" for start, _ in spans]
     fields = {name: _field(details, span) for name, span in zip(names, spans, strict=True)}
@@ -54,10 +59,9 @@ def detect_fixed_width(sample: Sample) -> Proposal | None:
     ]
     arrays = [pa.array(column, pa.string()) for column in columns]
     cells = pa.RecordBatch.from_arrays(arrays, names=names)
-    types = _types(mark, records.lines)
-    note = "fields were told by the blanks between them: compare with the file's description"
     settings = {"type": "fixed", **records.settings, "fields": fields}
-    return Proposal(settings | ({"types": types} if types else {}), cells, notes=(note,))
+    settings |= {"types": kinds.types} if kinds.types else {}
+    return Proposal(settings, cells, notes=(_NOTE, *kinds.notes))
 
 
 def _lines(sample: Sample) -> _Records | None:
@@ -128,21 +132,76 @@ def _alignment(text: str, size: int) -> float:
     return sum(usual) / (2 * len(lines) * size)
 
 
-def _details(lines: Sequence[str]) -> tuple[str, Sequence[str]]:
-    """The usual first character and its records, if first characters tell record types."""
+@dataclass(frozen=True, slots=True)
+class _Kinds:
+    """Records by how they begin: `rows`, `others` without card numbers, and `strangers`, which
+    hold card numbers at a place of their own. All empty where beginnings tell nothing.
+    """
+
+    details: Sequence[str] = field(repr=False)
+    rows: Sequence[str] = ()
+    others: Sequence[str] = ()
+    strangers: Sequence[str] = ()
+
+    @property
+    def types(self) -> dict[str, object]:
+        """The settings of the record types, if there are several; strangers will be rejected."""
+        if not self.others and not self.strangers:
+            return {}
+        types: dict[str, object] = {"detail": {"values": list(self.rows)}}
+        if self.others:
+            types["other"] = {"values": list(self.others), "kind": "skip"}
+        return types
+
+    @property
+    def notes(self) -> list[str]:
+        """What is left to a person."""
+        if not self.strangers:
+            return []
+        return [f"{len(self.strangers)} more types of record hold card numbers: describe them too"]
+
+
+def _kinds(lines: Sequence[str]) -> _Kinds:
+    """The records by their first characters, as many as tell best which have a card number."""
+    usual = _alike(lines)
+    places = [span for span in spans_of(usual) if _are_pans(usual, *span)]
+    if not places:
+        return _Kinds(usual)
+    best: tuple[float, dict[str, list[str]], dict[str, float]] = (0.0, {}, {})
+    for size in range(1, MAX_MARK_CHARACTERS + 1):
+        groups = _by_beginning(lines, size)
+        if len(groups) > MAX_MARKS:
+            break
+        shares = {
+            mark: max(_padded_share(group, *place) for place in places)
+            for mark, group in groups.items()
+        }
+        told = sum(max(shares[mark], 1 - shares[mark]) * len(groups[mark]) for mark in groups)
+        best = max(best, (told, groups, shares), key=lambda each: each[0])
+    _, groups, shares = best
+    rows = [mark for mark in groups if shares[mark] >= MIN_PAN_SHARE]
+    if not rows:
+        return _Kinds(usual)
+    rest = [mark for mark in groups if mark not in rows]
+    strangers = [mark for mark in rest if any(map(find_pans, groups[mark]))]
+    details = [line for line in lines if line.startswith(tuple(rows))]
+    return _Kinds(details, rows, [mark for mark in rest if mark not in strangers], strangers)
+
+
+def _by_beginning(lines: Sequence[str], size: int) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for line in lines:
+        groups.setdefault(line[:size], []).append(line)
+    return dict(sorted(groups.items()))
+
+
+def _alike(lines: Sequence[str]) -> Sequence[str]:
+    """The records that begin like most, if first characters tell record types."""
     marks = Counter(line[0] for line in lines)
     mark, usual = marks.most_common(1)[0]
     if len(marks) > MAX_MARKS or usual < MIN_LINES:
-        return "", lines
-    return mark, [line for line in lines if line[0] == mark]
-
-
-def _types(mark: str, lines: Sequence[str]) -> dict[str, object]:
-    """Which records are rows, if there are others."""
-    others = sorted({line[0] for line in lines} - {mark})
-    if not mark or not others:
-        return {}
-    return {"detail": {"values": [mark]}, "other": {"values": others, "kind": "skip"}}
+        return lines
+    return [line for line in lines if line[0] == mark]
 
 
 def _cell(text: str, settings: Mapping[str, object]) -> str:

@@ -11,13 +11,16 @@ from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.orc
 import pyarrow.parquet as pq
 
 from pipeline.core.guard import could_hold_pan
+from pipeline.core.layouts import Column
 from pipeline.drafting.encodings import decoded
 from pipeline.drafting.sample import Proposal, Sample
+from pipeline.errors import PermanentError
+from pipeline.readers.arrow_text import flattened, is_numeric, text_of_column
+from pipeline.readers.avro import columns_of
 from pipeline.readers.foreign import library
 
 MAX_ROWS = 5_000
@@ -159,10 +162,24 @@ def detect_avro(sample: Sample) -> Proposal | None:
         return None
     fastavro = library("fastavro")
     try:
-        records = itertools.islice(fastavro.reader(sample.from_start()), MAX_ROWS)
-        return _of_records({"type": "avro"}, [_plain(each) for each in records])
+        reader = fastavro.reader(sample.from_start())
+        names = list(columns_of(reader.writer_schema))[:MAX_COLUMNS]
+        records = list(itertools.islice(reader, MAX_ROWS))
+        rows = [{name: _cell_at(each, name) for name in names} for each in records]
+        return _of_records({"type": "avro"}, rows)
+    except PermanentError:  # its schema is none of records
+        return None
     except (ValueError, EOFError, TypeError, KeyError, IndexError):  # it is damaged
         return None
+
+
+def _cell_at(record: Any, name: str) -> Any:
+    """What stands in a column of a record; a list or a map as JSON text, as the reader shows it."""
+    value = record
+    for step in name.split("."):
+        value = value.get(step) if isinstance(value, dict) else None
+    plain = _plain(value)
+    return json.dumps(plain) if isinstance(plain, dict | list) else plain
 
 
 def _plain(value: Any) -> Any:
@@ -218,19 +235,17 @@ def _typed(settings: Mapping[str, object], batch: pa.RecordBatch | None) -> Prop
     """The columns that can be shown as text, those within structures by dotted path."""
     if batch is None:
         return None
-    table = pa.Table.from_batches([batch.slice(0, MAX_ROWS)])
-    while any(pa.types.is_struct(each.type) for each in table.schema):
-        table = table.flatten()
-    names = [name for name in table.schema.names if not could_hold_pan(name)][:MAX_COLUMNS]
-    columns = {name: _as_text(table.column(name)) for name in names}
-    kept = {name: column for name, column in columns.items() if column is not None}
-    numbers = [name for name in kept if pa.types.is_integer(table.schema.field(name).type)]
+    table = flattened(batch.slice(0, MAX_ROWS))
+    often = Counter(table.schema.names)
+    names = [name for name in often if often[name] == 1 and not could_hold_pan(name)]
+    columns = {name: _as_text(table.column(name), name) for name in names[:MAX_COLUMNS]}
+    kept = {name: cells for name, cells in columns.items() if cells is not None}
+    numbers = [name for name in kept if is_numeric(table.schema.field(name).type)]
     cells = pa.RecordBatch.from_arrays(list(kept.values()), names=list(kept))
     return Proposal(settings, cells, numbers=frozenset(numbers))
 
 
-def _as_text(column: pa.ChunkedArray) -> pa.Array | None:
-    try:
-        return pc.fill_null(column.cast(pa.string()).combine_chunks(), "")
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return None
+def _as_text(column: pa.ChunkedArray, name: str) -> pa.Array | None:
+    """The cells as the reader shows them, a list or a map as JSON text; None if some are none."""
+    texts, unreadable = text_of_column(column.combine_chunks(), Column(role="keep"), name)
+    return None if unreadable else texts

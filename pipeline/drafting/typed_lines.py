@@ -11,7 +11,7 @@ from decimal import Decimal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.core.guard import could_hold_pan
+from pipeline.core.guard import could_hold_pan, find_pans
 from pipeline.drafting.columns import pan_share
 from pipeline.readers.auto import MIN_PAN_SHARE
 
@@ -74,10 +74,15 @@ def typed_lines(rows: Rows, *, is_whole: bool) -> TypedLines | None:
     if not all(map(_is_mark, by_mark)) or not _have_widths_of_their_own(by_mark):
         return None
     fields = {mark: _fields(mark, some) for mark, some in by_mark.items()}
-    details = {mark: names for mark, names in fields.items() if PAN_COLUMN in names}
+    details = {
+        mark: names
+        for mark, names in fields.items()
+        if PAN_COLUMN in names or _names_cards(by_mark[mark])
+    }
     last = rows[-1][0].strip()
     is_trailer = is_whole and last not in details and len(by_mark[last]) == 1
-    return TypedLines(by_mark, details, last if is_trailer else "") if details else None
+    has_cards = any(PAN_COLUMN in names for names in details.values())
+    return TypedLines(by_mark, details, last if is_trailer else "") if has_cards else None
 
 
 def _is_mark(text: str) -> bool:
@@ -101,6 +106,11 @@ def _fields(mark: str, rows: Rows) -> list[str]:
     for count, at in enumerate(found, 1):
         names[at] = PAN_COLUMN if count == 1 else f"{PAN_COLUMN}_{count}"
     return names
+
+
+def _names_cards(rows: Rows) -> bool:
+    """Whether a card number stands somewhere in the records, if not in a column of its own."""
+    return any(find_pans(cell) for row in rows for cell in row)
 
 
 def _holds_pans(cells: Sequence[str]) -> bool:

@@ -45,7 +45,7 @@ def text_of_column(cells: pa.Array, column: Column, name: str) -> tuple[pa.Array
     Raises `PermanentError` for a column of PANs whose type cannot hold them for sure:
     `pan_column_is_numeric`, `pan_column_is_inexact`.
     """
-    if column.role == "pan" and _is_numeric(cells.type):
+    if column.role == "pan" and is_numeric(cells.type):
         return _pans(cells, column, name)
     if pa.types.is_dictionary(cells.type):
         cells = cells.dictionary_decode()
@@ -71,10 +71,11 @@ def _texts(cells: pa.Array, column: Column) -> pa.Array | None:
         return cells.cast(pa.string())
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return _moments(cells, column)
-    return _written_out(cells) if _is_numeric(kind) else None
+    return _written_out(cells) if is_numeric(kind) else None
 
 
-def _is_numeric(kind: pa.DataType) -> bool:
+def is_numeric(kind: pa.DataType) -> bool:
+    """Whether a column of that type holds numbers, which have no zeros before them."""
     return bool(
         pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
     )

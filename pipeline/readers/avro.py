@@ -39,7 +39,7 @@ def read_avro(
     fastavro = library("fastavro")
     with damage_as_errors("Avro"):
         blocks = AvroBlocks(stream, start.offset_bytes)
-        columns = _columns(blocks.schema)
+        columns = columns_of(blocks.schema)
         file = iter(fastavro.block_reader(blocks))
     check_names(list(columns), layout)
     _check_pan_columns(columns, layout)
@@ -70,8 +70,11 @@ def _rows(file: Iterator[Any], blocks: AvroBlocks, first_row: int) -> Iterator[M
             yield record
 
 
-def _columns(schema: Any) -> Mapping[str, Any]:
-    """The type of each column by its name; members of records have the path to them."""
+def columns_of(schema: Any) -> Mapping[str, Any]:
+    """The type of each column by its name; members of records have the path to them.
+
+    Raises `PermanentError` `malformed_file`, `unsupported_format`.
+    """
     if not isinstance(schema, dict) or schema.get("type") != "record":
         raise PermanentError("malformed_file", "the file holds no records")
     _refuse_endless_arrays(schema)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.core.ipm_elements import SENSITIVE_TAGS
+from pipeline.core.ipm_elements import ACCOUNT_TAG, SENSITIVE_TAGS
 
 _CONSTRUCTED = 0x20
 _MORE = 0x1F
@@ -37,8 +37,18 @@ def chip_tags(data: bytes, depth: int = 0) -> list[tuple[str, bytes]]:
 
 
 def chip_text(tags: list[tuple[str, bytes]]) -> str:
-    """The tags, each with its length and value, as hexadecimal digits."""
-    return "".join(f"{tag}{_length_text(len(value))}{value.hex().upper()}" for tag, value in tags)
+    """The tags, each with its length and value, as hexadecimal digits.
+
+    Spaces set the card number off, whose tag and length would hide it among their digits.
+    """
+    return "".join(
+        f"{tag}{_length_text(len(value))}{_value_text(tag, value)}" for tag, value in tags
+    )
+
+
+def _value_text(tag: str, value: bytes) -> str:
+    text = value.hex().upper()
+    return f" {text} " if tag == ACCOUNT_TAG else text
 
 
 def _tag(data: bytes, at: int) -> tuple[str, bool, int]:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.core.record_types import Records, TrailerTotals
+from pipeline.core.written_numbers import PLAIN, NumberMarks
 from pipeline.errors import PermanentError
 
 _AMOUNT = pa.decimal128(38, 6)
@@ -66,7 +67,11 @@ class _Segment:
 class ControlTotals:
     """Adds up the records of a file and holds its trailers against them."""
 
-    def __init__(self, records: Records | None) -> None:
+    def __init__(
+        self, records: Records | None, marks: Mapping[str, NumberMarks] | None = None
+    ) -> None:
+        """`marks` says how the numbers of a column are written, and the sums of them."""
+        self._marks = marks or {}
         self._roles = {name: each.role for name, each in records.types.items()} if records else {}
         self._rules: Mapping[str, TrailerTotals] = records.totals if records else {}
         details = frozenset(records.detail_types if records else ())
@@ -108,6 +113,9 @@ class ControlTotals:
             for name in self._rules
         }
 
+    def _marks_of(self, column: str | None) -> NumberMarks:
+        return self._marks.get(column or "", PLAIN)
+
     def take(self, details: Sequence[Details], marks: Sequence[Mark]) -> None:
         """Takes the records of a block into account.
 
@@ -139,7 +147,8 @@ class ControlTotals:
                 segments[at].rows[each.type_name] += rows
             for name in sum_columns:
                 if name:
-                    _add_amounts(segments, (each.type_name, name), each.table.column(name), places)
+                    amounts = self._marks_of(name).plain(each.table.column(name))
+                    _add_amounts(segments, (each.type_name, name), amounts, places)
         return segments
 
     def _add(self, segment: _Segment) -> None:
@@ -215,12 +224,13 @@ class ControlTotals:
                 "trailer_mismatch",
                 f"{running.unreadable} records hold no amount that could be added up",
             )
-        if _claimed(mark, rule.sum_field) != running.sum:
+        if _claimed(mark, rule.sum_field, self._marks_of(rule.sum_column)) != running.sum:
             raise PermanentError("trailer_mismatch", f"{place}: its sum is not that of the records")
 
 
-def _claimed(mark: Mark, number: int) -> Decimal:
+def _claimed(mark: Mark, number: int, marks: NumberMarks = PLAIN) -> Decimal:
     text = mark.fields[number - 1].strip() if number <= len(mark.fields) else ""
+    text = marks.plain(pa.array([text], pa.string()))[0].as_py()
     if not _CLAIM.fullmatch(text):
         raise PermanentError("trailer_mismatch", f"field {number} of a trailer is not a number")
     return Decimal(text)

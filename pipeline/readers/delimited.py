@@ -153,7 +153,8 @@ class _DelimitedReader:
         self._names = layout.stated_fields
         has_types = layout.records is not None or self._dialect.comments
         self._sorter = LineSorter(layout.records, self._dialect) if has_types else None
-        self._totals = ControlTotals(layout.records)
+        marks = {name: each.number_marks for name, each in layout.columns.items()}
+        self._totals = ControlTotals(layout.records, marks)
         self._next_row = 1
         self._held_back = b""
         self._is_empty = True

@@ -24,6 +24,7 @@ from pipeline.readers.fixed_framing import (
     read_up_to,
 )
 from pipeline.readers.framing import BLOCK_BYTES, ByteSource, Limited, SeekableSource
+from pipeline.readers.prefixed_framing import blocks_of_prefixed
 from pipeline.readers.record_types import NO_TYPE, RecordCounts, Typing
 from pipeline.readers.records import MalformedRow, TextRecordBatch
 from pipeline.readers.rendering import rendered
@@ -61,7 +62,7 @@ def read_fixed(
         reader.go_on(start)
     if end_bytes is not None:
         rest = Limited(rest, end_bytes - start.offset_bytes)
-    for block in _blocks(rest, settings, block_bytes, is_lines=is_lines):
+    for block in _blocks(rest, settings, block_bytes, start.offset_bytes, is_lines=is_lines):
         batch = reader.read(block)
         if batch is not None:
             yield batch
@@ -70,11 +71,13 @@ def read_fixed(
 
 
 def _blocks(
-    source: ByteSource, settings: Fixed, block_bytes: int, *, is_lines: bool
+    source: ByteSource, settings: Fixed, block_bytes: int, offset_bytes: int, *, is_lines: bool
 ) -> Iterator[RecordBlock]:
+    codec = RecordCodec(settings.encoding)
+    if settings.is_prefixed:
+        return blocks_of_prefixed(source, _width(settings), codec, block_bytes, offset_bytes)
     if is_lines or settings.record_bytes is None:
         return blocks_of_lines(source, settings.encoding, _width(settings), block_bytes)
-    codec = RecordCodec(settings.encoding)
     return blocks_of_length(source, settings.record_bytes, codec, block_bytes)
 
 

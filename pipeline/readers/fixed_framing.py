@@ -21,7 +21,9 @@ from pipeline.readers.framing import (
 )
 from pipeline.readers.undecodable import MARK
 
-_FILLING = b"\0\x1a \x40\r\n"  # what may follow the last record: fill bytes and an end-of-file mark
+FILLING = b"\0\x1a \x40\r\n"  # what may follow the last record: fill bytes and an end-of-file mark
+MAX_PADDED_BYTES = 64 * 1024 * 1024  # of a block
+MAX_UNIT_BYTES = 4  # of a position: UTF-32
 _END_OF_FILE = b"\x1a"
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _TEXT_LINE_END = re.compile("\r\n|\n|\r")
@@ -69,6 +71,11 @@ def blocks_of_length(
         yield block_of_length(block, record_bytes, codec)
 
 
+def most_padded(width: int) -> int:
+    """How many records of so many positions a block may hold: short ones are filled up."""
+    return max(1, min(MAX_RECORDS, MAX_PADDED_BYTES // (width * MAX_UNIT_BYTES)))
+
+
 def blocks_of_lines(
     stream: ByteSource, encoding: str, width: int, block_bytes: int
 ) -> Iterator[RecordBlock]:
@@ -77,7 +84,7 @@ def blocks_of_lines(
     Raises `PermanentError` `record_too_long`.
     """
     grammar: Grammar = EbcdicLineGrammar() if is_ebcdic(encoding) else LineGrammar()
-    for block in blocks_of_records(stream, grammar, block_bytes):
+    for block in blocks_of_records(stream, grammar, block_bytes, most_padded(width)):
         yield block_of_lines(block, encoding, width)
 
 
@@ -99,7 +106,7 @@ def block_of_length(block: bytes, record_bytes: int, codec: RecordCodec) -> Reco
     Raises `PermanentError` `truncated_file` when the last one is not whole.
     """
     end = len(block) // record_bytes * record_bytes
-    if block[end:].strip(_FILLING):
+    if block[end:].strip(FILLING):
         raise PermanentError(
             "truncated_file", f"the last record has {len(block) - end} of {record_bytes} bytes"
         )

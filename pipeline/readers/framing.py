@@ -46,41 +46,45 @@ class SeekableSource(ByteSource, Protocol):
 
 
 def blocks_of_records(
-    stream: ByteSource, grammar: Grammar, block_bytes: int = BLOCK_BYTES
+    stream: ByteSource,
+    grammar: Grammar,
+    block_bytes: int = BLOCK_BYTES,
+    most_records: int | None = None,
 ) -> Iterator[bytes]:
     """Blocks that each hold whole records only; the last one may lack its final line end.
 
-    They hold `MAX_RECORDS` at most.
+    They hold `most_records` at most, `MAX_RECORDS` if nothing is said.
 
     Raises `PermanentError` `record_too_long` when a record is longer than a block and not complete
     yet.
     """
+    most = MAX_RECORDS if most_records is None else most_records
     rest = b""
     while fresh := stream.read(block_bytes):
         rest += fresh
         end = grammar.last_record_end(rest)
         if end:
-            yield from _parts(rest[:end], grammar)
+            yield from _parts(rest[:end], grammar, most)
             rest = rest[end:]
         if len(rest) > block_bytes:
             raise PermanentError("record_too_long", f"a record is longer than {block_bytes} bytes")
     if rest:
-        yield from _parts(rest, grammar)
+        yield from _parts(rest, grammar, most)
 
 
-def _parts(block: bytes, grammar: Grammar) -> Iterator[bytes]:
+def _parts(block: bytes, grammar: Grammar, most: int) -> Iterator[bytes]:
     """The block, halved for as long as there may be too many records in it."""
-    if grammar.most_records(block) <= MAX_RECORDS or not (end := _middle(block, grammar)):
+    if grammar.most_records(block) <= most or not (end := _middle(block, grammar, most)):
         yield block
         return
-    yield from _parts(block[:end], grammar)
-    yield from _parts(block[end:], grammar)
+    yield from _parts(block[:end], grammar, most)
+    yield from _parts(block[end:], grammar, most)
 
 
-def _middle(block: bytes, grammar: Grammar) -> int:
+def _middle(block: bytes, grammar: Grammar, most: int) -> int:
     """Behind a record about half-way; 0 if the first one leaves no room for too many others."""
     behind = len(block) // 2
-    while behind > MAX_RECORDS // 2:
+    while behind > most // 2:
         if end := grammar.last_record_end(block[: len(block) - behind]):
             return end
         behind //= 2

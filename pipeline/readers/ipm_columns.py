@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.core.clearing_formats import Ipm
-from pipeline.core.ipm_elements import CHIP_DATA, SENSITIVE_ELEMENTS
+from pipeline.core.ipm_elements import CHIP_DATA, PRIVATE_DATA, SENSITIVE_ELEMENTS
 from pipeline.readers.cells import BLANK, Cells, RecordCodec
 from pipeline.readers.ipm_messages import (
     TYPE_BYTES,
@@ -21,6 +21,7 @@ from pipeline.readers.ipm_messages import (
     private_elements,
     without_sensitive_tags,
 )
+from pipeline.readers.private_text import with_pans_set_off
 from pipeline.readers.rendering import rendered
 
 MESSAGE_TYPE = "MTI"
@@ -92,6 +93,8 @@ class MessageColumns:
         if self.parser.is_binary(number):
             return _each(values, lambda data: data.hex().upper(), faults)
         cells = self._codec.of_any_length(list(values))
+        if number in PRIVATE_DATA:
+            return Cells(with_pans_set_off(cells.text), cells.wrong)
         if self.parser.is_padded(number):
             return Cells(pc.utf8_trim(cells.text, BLANK), cells.wrong)
         return cells

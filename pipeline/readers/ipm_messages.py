@@ -10,6 +10,8 @@ from pipeline.core.clearing_formats import Ipm
 from pipeline.core.ipm_elements import (
     CHIP_DATA,
     ELEMENTS,
+    PDS_LENGTH_DIGITS,
+    PDS_TAG_DIGITS,
     PRIVATE_DATA,
     SENSITIVE_ELEMENTS,
     length_of,
@@ -21,7 +23,6 @@ BITMAP_END = 20  # type 4, bitmaps 16
 MALFORMED = "malformed_message"
 
 _TERTIARY = 65
-_PDS_TAG_BYTES, _PDS_LENGTH_BYTES = 4, 3
 _Step = tuple[int, int, int]  # digits of the length before it, else its bytes; slot or -1
 
 
@@ -151,10 +152,10 @@ class PrivateData:
         for element in elements:
             at = 0
             while at < len(element):
-                tag_end = at + _PDS_TAG_BYTES
-                start = tag_end + _PDS_LENGTH_BYTES
+                tag_end = at + PDS_TAG_DIGITS
+                start = tag_end + PDS_LENGTH_DIGITS
                 size = self.sizes.get(element[tag_end:start])
-                if size is None or start - tag_end != _PDS_LENGTH_BYTES:
+                if size is None or start - tag_end != PDS_LENGTH_DIGITS:
                     raise MalformedMessageError("malformed_private_data")
                 slot = wanted.get(element[at:tag_end])
                 at = start + size

@@ -10,10 +10,14 @@ import sys
 import tomllib
 import zipfile
 from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import fastavro
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,8 +28,11 @@ from pipeline.core.leaks import LeakScanner
 from pipeline.drafting.document import document_of, inline
 from pipeline.drafting.draft import DEFAULT_NAME, Draft, draft_layout, layout_name_from
 from pipeline.errors import PermanentError
+from pipeline.model import START
 from pipeline.samples.cards import synthetic_pans
 from pipeline.samples.files import SAMPLE_FILES
+from tests.unit.record_reading import read_part
+from tests.unit.test_tokenize import Bench
 
 PAN_COLUMNS = {
     "card_present.csv": ("card_number",),
@@ -43,7 +50,7 @@ PAN_COLUMNS = {
     "amex_grrcn.txt": ("field_164",),
     "nacha_shr.txt": ("field_55",),
     "nacha_shr_unbroken.bin": ("field_55",),
-    "mainframe_ebcdic.bin": ("field_13",),
+    "mainframe_ebcdic.bin": ("field_13", "field_32"),
     "card_present.jsonl": ("payment.card.number",),
     "card_present.json": ("payment.card.number",),
     "card_present.parquet": ("card_number",),
@@ -263,6 +270,112 @@ def test_a_date_that_could_be_read_in_two_ways_says_so() -> None:
 def test_text_with_card_numbers_in_it_and_free_text_have_the_role_text() -> None:
     layout = layout_of(a_table("card,ref,memo", "PAN,paid with PAN today,"))
     assert roles(layout) == {"card": "pan", "ref": "text", "memo": "text"}
+
+
+def test_elements_of_clearing_messages_that_may_name_a_card_are_texts(sample_data: Path) -> None:
+    layout = layout_of((sample_data / "mastercard_ipm.bin").read_bytes())
+    assert {layout.columns[name].role for name in ("DE48", "DE55", "DE72")} == {"text"}
+
+
+def a_fixed_file(pattern: Callable[[int, str], str]) -> str:
+    records = [pattern(at, pan).ljust(60) for at, pan in enumerate(PANS)]
+    return "\n".join(["HDR20260302".ljust(60), *records, "TRL000040".ljust(60)]) + "\n"
+
+
+def test_types_of_fixed_records_with_a_card_in_the_same_place_are_rows() -> None:
+    content = a_fixed_file(lambda at, pan: f"{'TRF' if at % 5 == 0 else 'DTL'}{at:06d} {pan} shop")
+    layout = layout_of(content)
+    reading = read_part(content.encode(), layout, START, None, 1 << 16)
+    assert len(reading.rows) == len(PANS)
+    assert reading.malformed == {}
+
+
+def test_types_of_fixed_records_with_a_card_elsewhere_are_never_left_out_in_silence() -> None:
+    def pattern(at: int, pan: str) -> str:
+        return f"FEE {'paid by':20} {pan}" if at % 5 == 0 else f"DTL{at:06d} {pan} shop"
+
+    content = a_fixed_file(pattern)
+    draft = draft_of(content)
+    assert "1 more types of record hold card numbers: describe them too" in draft.notes
+    reading = read_part(content.encode(), layout_of(content), START, None, 1 << 16)
+    assert len(reading.rows) == 32
+    assert set(reading.malformed.values()) == {("unknown_record_type", None)}
+    assert len(reading.malformed) == 8
+
+
+def test_a_type_of_which_some_records_name_a_card_is_never_left_out_in_silence() -> None:
+    lines = [f"S|{pan}|10.00" for pan in PANS[:20]]
+    lines += [f"C|{at}|{'card ' + pan if at % 4 == 0 else ''}|x" for at, pan in enumerate(PANS)]
+    layout = layout_of("\n".join(["H|1", *lines, "T|60|a|b|c"]) + "\n")
+    assert layout.records is not None
+    assert {name: each.role for name, each in layout.records.types.items()} == {
+        **{"h": "skip", "s": "detail", "c": "detail", "t": "trailer"}
+    }
+    assert layout.columns["c_3"].role == "text"
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (("1.234,50", "12,00-"), ("decimal", 2, ",", ".")),
+        (("1234,5", "12"), ("decimal", 1, ",", "")),
+        (("1,234.50", "7.25"), ("decimal", 2, ".", ",")),
+        (("0.5", "12"), ("decimal", 1, ".", "")),
+        (("1,234", "2,345"), ("string", 0, ".", "")),
+    ],
+)
+def test_amounts_are_read_as_they_are_written(cells: tuple[str, str], expected: Any) -> None:
+    lines = [f"{pan};{cells[at % 2]}" for at, pan in enumerate(PANS)]
+    layout = layout_of("card;amount\n" + "\n".join(lines) + "\n")
+    amount = layout.columns["amount"]
+    found = (amount.type.kind, amount.type.scale, amount.decimal_mark, amount.group_mark)
+    assert found == expected
+    bench = Bench(document_of(draft_of("card;amount\n" + "\n".join(lines) + "\n")))
+    receipt = bench.run("card;amount\n" + "\n".join(lines) + "\n", "drafted")
+    assert receipt["rows_written"] == len(PANS)
+
+
+def rows_written(content: bytes) -> tuple[Layout, int]:
+    """The drafted layout, and how many rows it writes of the file."""
+    bench = Bench(document_of(draft_of(content)))
+    return layout_of(content), bench.run(content, "drafted")["rows_written"]
+
+
+def test_a_draft_of_parquet_reads_what_it_proposes() -> None:
+    table = pa.table(
+        {
+            "pan": pa.array([Decimal(pan) for pan in PANS], pa.decimal128(19, 0)),
+            "cards": pa.array([[pan, "x"] for pan in PANS]),
+            "more": pa.array([[("card", pan)] for pan in PANS], pa.map_(pa.string(), pa.string())),
+            "at": pa.array([datetime(2026, 3, 2, 1, 2, 3)] * len(PANS), pa.timestamp("ns")),
+            "raw": pa.array([b"\xff\0"] * len(PANS)),
+        }
+    ).filter(pa.array([len(pan) == 16 for pan in PANS]))
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    layout, written = rows_written(sink.getvalue())
+    assert roles(layout) == {"pan": "pan", "cards": "text", "more": "text", "at": "keep"}
+    assert (layout.columns["pan"].digits, layout.columns["at"].type.kind) == (16, "timestamp")
+    assert written == table.num_rows
+
+
+def test_a_draft_of_avro_proposes_columns_that_the_reader_has() -> None:
+    array, text_map = {"type": "array", "items": "string"}, {"type": "map", "values": "string"}
+    inner = {"type": "record", "name": "c", "fields": [{"name": "pan", "type": "string"}]}
+    fields = [("card", ["null", inner]), ("cards", array), ("more", text_map)]
+    named = [{"name": name, "type": kind} for name, kind in fields]
+    schema = {"type": "record", "name": "r", "fields": named}
+    sink = io.BytesIO()
+    records = [{"card": {"pan": pan}, "cards": [pan], "more": {"card": pan}} for pan in PANS]
+    fastavro.writer(sink, schema, records)
+    layout, written = rows_written(sink.getvalue())
+    assert roles(layout) == {"card.pan": "pan", "cards": "text", "more": "text"}
+    assert written == len(PANS)
+
+
+def test_a_file_with_card_numbers_in_texts_alone_has_a_draft() -> None:
+    layout = layout_of(a_table("id,memo", "7,paid with PAN today"))
+    assert roles(layout) == {"id": "keep", "memo": "text"}
 
 
 def test_references_that_pass_for_cards_by_chance_are_guarded_exactly() -> None:

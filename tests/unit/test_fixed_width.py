@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import PermanentError
+from pipeline.errors import LayoutError, PermanentError
 from pipeline.samples.mainframe import packed, zoned
 from tests.unit.record_reading import PAN, Reading, a_layout, read
 
@@ -387,3 +387,82 @@ def test_two_records_on_one_line_are_rejected_where_the_length_of_records_is_kno
         reading = read(content, a_layout(unbroken("latin-1", more=more)))
         assert reading.malformed == {2: ("wrong_record_length", None)}
         assert reading.column("note") == ["a", "d"]
+
+
+PREFIXED = a_layout(
+    f"""[format]
+type = "fixed"
+encoding = "cp037"
+length_prefix = "rdw"
+[format.fields]
+kind = {{ start = 1, length = 1 }}
+card = {{ start = 2, length = 16 }}
+amount = {{ start = 18, length = 3, type = "packed", decimals = 2 }}
+[format.types.sale]
+values = ["S"]
+fields = {{ note = {{ start = 21, length = 5 }} }}
+[format.types.fee]
+values = ["F"]
+[format.types.end]
+values = ["T"]
+kind = "trailer"
+count = {{ start = 2, length = 4 }}
+[columns.amount]
+role = "keep"
+{COLUMNS}"""
+)
+
+
+def prefixed(*records: bytes) -> bytes:
+    return b"".join((len(each) + 4).to_bytes(2, "big") + b"\0\0" + each for each in records)
+
+
+def sale(note: str) -> bytes:
+    return f"S{PAN}".encode("cp037") + b"\x01\x25\x0c" + note.encode("cp037")
+
+
+FEE = (
+    f"F{PAN}".encode("cp037") + b"\x00\x15\x0d"
+)  # no longer than its fields; hex 15 is no line end
+
+
+@pytest.mark.parametrize("block_bytes", [7, 30, 1 << 16])
+@pytest.mark.parametrize("filling", [b"", b"\0" * 9, b"\x40" * 50, b"\x1a"])
+def test_records_behind_their_lengths_are_rows(block_bytes: int, filling: bytes) -> None:
+    records = [sale("one  "), FEE, sale("longer than its fields"), b"X" * 30, sale("two")]
+    end = "T0004".encode("cp037")
+    reading = read(prefixed(*records, end) + filling, PREFIXED, block_bytes)
+    assert [row["note"] for row in reading.rows.values()] == ["one", "", "longe"]
+    assert [row["amount"] for row in reading.rows.values()] == ["12.50", "-1.50", "12.50"]
+    assert {row["card"] for row in reading.rows.values()} == {PAN}
+    assert reading.malformed == {
+        4: ("unknown_record_type", None),
+        5: ("wrong_record_length", None),
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (prefixed(FEE)[:-1], "truncated_file: the last record has 23 of 24 bytes"),
+        (prefixed(FEE) + b"\0\x18", "truncated_file"),
+        (prefixed(FEE) + b"\0\x03\0\0", "malformed_file: no length of a record at byte 24"),
+        (prefixed(FEE) + b"\0\x18\x01\0" + FEE, "malformed_file: no length of a record at byte 24"),
+        (prefixed(FEE) + b"\0" * 30 + FEE, "malformed_file: no length of a record at byte 24"),
+        (b"", "empty_file"),
+        (b"\0" * 100, "empty_file"),
+    ],
+)
+def test_a_file_whose_lengths_cannot_be_is_refused(content: bytes, reason: str) -> None:
+    known = a_layout(
+        'format.type = "fixed"\nformat.encoding = "cp037"\nformat.length_prefix = "rdw"\n'
+        "format.fields.card = { start = 2, length = 16 }\n"
+        'columns.card.role = "pan"'
+    )
+    with pytest.raises(PermanentError, match=reason):
+        read(content, known, 11)
+
+
+def test_a_length_before_each_record_stands_instead_of_other_lengths() -> None:
+    with pytest.raises(LayoutError, match="length_prefix stands instead of"):
+        a_layout(unbroken(more='length_prefix = "rdw"'))

@@ -317,3 +317,37 @@ def test_noise_never_gets_through_unnoticed(noise: bytes) -> None:
     except PermanentError:
         return
     assert len(reading.rows) + len(reading.malformed) == 1 + bool(noise)
+
+
+OTHER_PANS = ["5555555555554444", "378282246310005", "6011111111111117"]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp500"])
+@pytest.mark.parametrize("other", OTHER_PANS)
+def test_another_card_in_private_data_becomes_its_token_though_digits_stand_against_it(
+    encoding: str, other: str
+) -> None:
+    private = private_data({"0023": "CT7", "0052": other, "0146": "12345", "0164": other})
+    text = LAYOUT.format(settings=f'encoding = "{encoding}"', more='[columns.DE48]\nrole = "text"')
+    bench = Bench(f'name = "x"\n{text}')
+    cell = bench.table(bench.run(vbs(presentment(encoding, DE48=private))))["DE48"][0].as_py()
+    token = cell.split()[1]
+    assert bench.opened([token]) == [other]
+    assert cell == (f"0023003CT700520{len(other)} {token} 01460051234501640{len(other)} {token} ")
+
+
+def test_another_card_in_kept_private_data_rejects_its_row() -> None:
+    text = LAYOUT.format(settings="", more='[columns.DE62]\nrole = "keep"')
+    bench = Bench(f'name = "x"\n{text}')
+    private = private_data({"0052": OTHER_PANS[0], "0158": "1"})
+    receipt = bench.run(vbs(presentment(DE62=private)))
+    assert receipt["rejects_by_reason"] == {"guard_hit": 1}
+
+
+@pytest.mark.parametrize("value", ["5555555555554444", "378282246310005F", "4000000000000000006F"])
+def test_the_card_number_of_chip_data_becomes_its_token(value: str) -> None:
+    text = LAYOUT.format(settings="", more='[columns.DE55]\nrole = "text"')
+    bench = Bench(f'name = "x"\n{text}')
+    chip = tlv("9F26", b"\x11" * 8) + tlv("5A", bytes.fromhex(value)) + tlv("9A", b"\x26\x03\x02")
+    cell = bench.table(bench.run(vbs(presentment(DE55=chip))))["DE55"][0].as_py()
+    assert bench.opened([cell.split()[1].removesuffix("F")]) == [value.removesuffix("F")]

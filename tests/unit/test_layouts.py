@@ -137,10 +137,10 @@ def test_columns_that_totals_and_customers_need_must_be_in_the_file() -> None:
     [
         ("", "name: Field required"),
         ('name = "x"', "columns: Field required"),
-        ('name = "x"\n[columns]', "columns: at least one column needs role = 'pan'"),
+        ('name = "x"\n[columns]', "columns: at least one column needs role = 'pan' or 'text'"),
         (
             'name = "x"\n[columns.a]\nrole = "keep"',
-            "columns: at least one column needs role = 'pan'",
+            "columns: at least one column needs role = 'pan' or 'text'",
         ),
         (LEAST + "[columns.b]", "columns.b.role: Field required"),
         (LEAST + '[columns.b]\nrole = "kept"', "columns.b.role: Input should be"),

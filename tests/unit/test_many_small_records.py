@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.core.layouts import Layout, parse_layout
 from pipeline.readers import fixed_framing, framing, ipm_framing, json_array
+from pipeline.readers.fixed_framing import MAX_PADDED_BYTES, blocks_of_lines
 from pipeline.readers.framing import LineGrammar, QuotedGrammar, blocks_of_records
 from pipeline.readers.records import TextRecordBatch
 from pipeline.readers.registry import read_record_batches
@@ -27,6 +28,10 @@ CASES = {
     "fixed lines": (b"1\n" * ROWS, 'type = "fixed"' + _FIXED),
     "fixed records": (b"1" * ROWS, 'type = "fixed"\nrecord_bytes = 1' + _FIXED),
     "EBCDIC lines": (b"\xf1\x15" * ROWS, 'type = "fixed"\nencoding = "cp037"' + _FIXED),
+    "behind lengths": (
+        b"\0\x05\0\x001" * ROWS,
+        'type = "fixed"\nlength_prefix = "rdw"' + _FIXED,
+    ),
     "JSON lines": (b'{"card":1}\n' * ROWS, 'type = "jsonl"'),
     "JSON": (b"[" + b",".join([b'{"card":1}'] * ROWS) + b"]", 'type = "json"'),
     "IPM": (
@@ -93,3 +98,11 @@ def test_a_long_record_before_many_small_ones_does_not_hide_them() -> None:
     blocks = list(blocks_of_records(io.BytesIO(content), grammar))
     assert b"".join(blocks) == content
     assert max(block.count(b"\n") for block in blocks) <= MOST
+
+
+@pytest.mark.parametrize("width", [1_000, 20_000])
+def test_short_lines_of_a_wide_layout_do_not_fill_the_memory_up(width: int) -> None:
+    content = b"x\n" * 30_000
+    blocks = list(blocks_of_lines(io.BytesIO(content), "latin-1", width, 1 << 16))
+    assert sum(map(len, blocks)) == 30_000
+    assert max(len(block.records) * width for block in blocks) <= MAX_PADDED_BYTES

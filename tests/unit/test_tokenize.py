@@ -67,6 +67,18 @@ def layout(*columns: str, options: str = "", name: str = "x", role: str = "") ->
 
 NOTE = '[columns.note]\nrole = "keep"'
 TEXT = '[columns.note]\nrole = "text"'
+ONE_TIME = '[options]\ntoken_mode = "one_time"'
+
+
+@pytest.mark.parametrize("options", ["", '[options]\ncustomer_id = "id"', ONE_TIME])
+def test_a_file_of_nothing_but_texts_is_tokenized_as_well(options: str) -> None:
+    bench = Bench(f'name = "x"\n[columns.id]\nrole = "keep"\n{TEXT}\n{options}')
+    body = "id,note\n1,card {} and {}\n2,nothing\n3,again {}\n".format(*PANS[:2], PANS[0])
+    table = bench.table(bench.run(body))
+    first, nothing, again = table["note"].to_pylist()
+    assert bench.opened([first.split()[1], first.split()[3]]) == PANS[:2]
+    assert nothing == "nothing"
+    assert bench.opened([again.split()[1]]) == PANS[:1]
 
 
 @pytest.fixture
