@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.core.chunks import KeptDigits
-from pipeline.core.distinct import DistinctPans
+from pipeline.core.distinct import DistinctPans, KnownDigests
 from pipeline.core.fingerprints import Fingerprinter
 from pipeline.core.gather import GatheredPans, MetPans, gather
 from pipeline.core.guard import Hit, KnownPans, beginnings_of, find_pans, windows
@@ -49,6 +49,7 @@ from pipeline.staging import RejectsFile, StagedParts, rejected_lines
 
 MIN_SECONDS_LEFT = 20.0  # enough for one more ordinary record batch and a clean stop
 MARGIN = 1.5  # by which the next record batch may take longer than the longest so far
+MAX_CHUNK_PANS = 2_000_000  # different ones, whose digests take 40 bytes each to be put in order
 PROGRESS_INTERVAL = timedelta(seconds=1)
 
 
@@ -102,14 +103,14 @@ class ChunkResult:
     """What one attempt at a chunk produced; nothing of it is visible to a consumer yet.
 
     `end` is where the rest of the file begins, None behind its last record. `distinct` are the PANs
-    that were tokenized, `seen` those and the ones of rejected rows, and
-    `beginnings` the digits that the latter begin with. `source_sha256` is None unless
+    that were tokenized, `rejected` those of rejected rows, some of which may have been tokenized
+    too, and `beginnings` the digits that all of them begin with. `source_sha256` is None unless
     the chunk is the whole file.
     """
 
     tally: Tally
     distinct: DistinctPans
-    seen: DistinctPans
+    rejected: DistinctPans
     beginnings: pa.Array = field(repr=False)
     kept_digits: KeptDigits
     parts: Sequence[StagedObject]
@@ -122,7 +123,7 @@ class ChunkResult:
 class FilePans:
     """All PANs of a file: digests, lengths, and the digits that they begin with."""
 
-    digests: DistinctPans
+    digests: KnownDigests
     lengths: Collection[int]
     beginnings: pa.Array = field(repr=False)
 
@@ -229,8 +230,8 @@ class _Line:
         self._ports = bench.ports
         self._file_pans = file_pans
         self._reported_at = bench.ports.clock()
-        self._seen = DistinctPans()
         self._distinct = DistinctPans()
+        self._rejected = DistinctPans()
         self._met = MetPans()
         self._beginnings = pa.array([], pa.string())
         self._kept_digits = KeptDigits()
@@ -250,6 +251,9 @@ class _Line:
                 if earlier is not None and self._bench.is_out_of_time:
                     end = self._end_behind(earlier)
                     break
+                if earlier is not None and self._is_full and _can_end_behind(earlier):
+                    end = earlier.end
+                    break
                 parts.write(self._tokenize(batch, rejects))
                 self._report_progress()
                 earlier = batch
@@ -258,7 +262,7 @@ class _Line:
         return ChunkResult(
             self._tally,
             self._distinct,
-            self._seen,
+            self._rejected,
             self._beginnings,
             self._kept_digits,
             parts.staged,
@@ -277,9 +281,14 @@ class _Line:
             has_time=lambda: not bench.is_out_of_time,
         )
 
+    @property
+    def _is_full(self) -> bool:
+        """Whether the rest of the file has to be another chunk, for the sake of memory."""
+        return max(self._distinct.at_most, self._rejected.at_most) >= MAX_CHUNK_PANS
+
     def _end_behind(self, batch: TextRecordBatch) -> Position:
         """Where the rest of the file begins, unless it says too much to be noted."""
-        if batch.end is None or any(map(find_pans, batch.end.totals.values())):
+        if batch.end is None or not _can_end_behind(batch):
             raise TransientError("out_of_time", f"after {self._tally.rows_read} rows")
         return batch.end
 
@@ -336,7 +345,6 @@ class _Line:
         """The fingerprints of PANs that get a token, for the file's counts."""
         fingerprints = self._fingerprints(digits)
         self._distinct.add(fingerprints)
-        self._seen.add(fingerprints)
         return fingerprints
 
     def _note_rejected(self, gathered: GatheredPans, checked: CheckedRows) -> None:
@@ -349,7 +357,7 @@ class _Line:
         self._kept_digits.batches += 1
         if checked.faults:
             others = pc.invert(pc.is_in(checked.known_pans, value_set=gathered.digits))
-            self._seen.add(self._fingerprints(checked.known_pans.filter(others)))
+            self._rejected.add(self._fingerprints(checked.known_pans.filter(others)))
 
     def _fingerprints(self, digits: pa.Array) -> list[bytes]:
         return self._bench.fingerprints(_as_bytes(digits), self._layout)
@@ -402,6 +410,11 @@ class _Line:
             self._tally.reject(reason, row_number)
             record = batch.raw_record(row_number)
             rejects.write(RejectedRow(row_number, reason, column, record).as_line())
+
+
+def _can_end_behind(batch: TextRecordBatch) -> bool:
+    """Whether the place behind the batch can be noted, and says no more than a place may."""
+    return batch.end is not None and not any(map(find_pans, batch.end.totals.values()))
 
 
 def _first_columns(hits: dict[str, dict[int, list[Hit]]]) -> dict[int, str]:
