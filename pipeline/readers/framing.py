@@ -15,7 +15,7 @@ BLOCK_BYTES = 4 * 1024 * 1024
 A record of this length, line end included, is accepted; one of twice that never is.
 """
 
-MAX_RECORDS = 200_000
+MAX_RECORDS = 40_000
 """How many records are read at once: small ones weigh far more as rows than as bytes."""
 
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
