@@ -15,6 +15,7 @@ from functools import partial
 
 import pyarrow as pa
 
+from pipeline.bench import Bench
 from pipeline.core.chunks import ChunkRecord, Effort, WholeFile, whole_file
 from pipeline.core.distinct import KnownDigests
 from pipeline.core.guard import BEGINNING_DIGITS
@@ -34,7 +35,6 @@ from pipeline.keys import random_id
 from pipeline.model import START, Chunk, Position, SourceObject
 from pipeline.ports import Ledger, Ports
 from pipeline.tokenize import (
-    Bench,
     ChunkResult,
     FilePans,
     needs_another_pass,

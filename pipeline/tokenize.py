@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.bench import Bench
 from pipeline.core.chunks import KeptDigits
 from pipeline.core.distinct import DistinctPans, KnownDigests
-from pipeline.core.fingerprints import Fingerprinter
 from pipeline.core.gather import GatheredPans, MetPans, gather
 from pipeline.core.guard import Hit, KnownPans, beginnings_of, find_pans, windows
 from pipeline.core.layouts import Layout
@@ -32,70 +31,15 @@ from pipeline.core.output import (
 from pipeline.core.receipts import Tally
 from pipeline.core.rejects import RejectedRow, columns_line
 from pipeline.core.rows import CheckedRows, Fault, check_rows
-from pipeline.decryption import decrypted
 from pipeline.errors import TransientError
 from pipeline.minting import Mint, PansToMint
 from pipeline.model import Chunk, Position, StagedObject
-from pipeline.ports import Ports
-from pipeline.readers.auto import SAMPLE_BYTES, auto_layout
-from pipeline.readers.containers import BEGINNING_BYTES, container_kind
-from pipeline.readers.hashing import HashingReader
-from pipeline.readers.members import first_bytes, read_members
+from pipeline.opened_chunk import opened
 from pipeline.readers.records import TextRecordBatch
-from pipeline.readers.repairs import read_repairs
-from pipeline.readers.streams import LookAhead
-from pipeline.readers.unpacking import unpacked
-from pipeline.staging import RejectsFile, StagedParts, rejected_lines
+from pipeline.staging import RejectsFile, StagedParts
 
-MIN_SECONDS_LEFT = 20.0  # enough for one more ordinary record batch and a clean stop
-MARGIN = 1.5  # by which the next record batch may take longer than the longest so far
 MAX_CHUNK_PANS = 2_000_000  # different ones, whose digests take 40 bytes each to be put in order
 PROGRESS_INTERVAL = timedelta(seconds=1)
-
-
-@dataclass(slots=True)
-class _Pace:
-    steps: int = 0  # of this invocation that need not be taken again
-    longest_seconds: float = 0.0  # that one of them took
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """What a worker tokenizes with."""
-
-    ports: Ports
-    fingerprinter: Callable[[], Fingerprinter]
-    seconds_left: Callable[[], float]
-    _pace: _Pace = field(default_factory=_Pace, init=False)
-
-    @property
-    def is_out_of_time(self) -> bool:
-        """Whether it is time to stop: another record batch may take as long as the longest did."""
-        return self.seconds_left() < max(MIN_SECONDS_LEFT, MARGIN * self._pace.longest_seconds)
-
-    @property
-    def has_to_stop(self) -> bool:
-        """Whether it is time to stop, and something was done that need not be done again."""
-        return self._pace.steps > 0 and self.is_out_of_time
-
-    def note_step(self) -> None:
-        """Takes note of a step that need not be taken again."""
-        self._pace.steps += 1
-
-    def timed(self, batches: Iterator[TextRecordBatch]) -> Iterator[TextRecordBatch]:
-        """The record batches; takes note of how long reading and working off one takes."""
-        before = self.seconds_left()
-        for batch in batches:
-            now = self.seconds_left()
-            self._pace.longest_seconds = max(self._pace.longest_seconds, before - now)
-            self.note_step()
-            before = now
-            yield batch
-        self._pace.longest_seconds = max(self._pace.longest_seconds, before - self.seconds_left())
-
-    def fingerprints(self, pans: Sequence[bytes], layout: Layout) -> list[bytes]:
-        """The fingerprints of PANs, in the scope of their layout."""
-        return self.fingerprinter().fingerprints(pans, layout.scope) if pans else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,52 +117,6 @@ def _late_pans(
     candidates = list({each for cells in kept for each in windows(cells, lengths, beginnings)})
     is_pan = file_pans.digests.has(bench.fingerprints(candidates, layout))
     return [each for each, is_one in zip(candidates, is_pan, strict=True) if is_one]
-
-
-@dataclass(frozen=True, slots=True)
-class OpenedChunk:
-    """A chunk's file, unpacked as it is read; `source` is the file as it was uploaded.
-
-    `batches` reads it by its layout, or by one that names fewer columns. `is_packed` says that it
-    can only be read from its beginning.
-    """
-
-    source: HashingReader
-    layout: Layout
-    batches: Callable[[Layout], Iterator[TextRecordBatch]]
-    is_packed: bool = False
-
-
-@contextmanager
-def opened(chunk: Chunk, layout: Layout | None, bench: Bench) -> Iterator[OpenedChunk]:
-    """The file of a chunk; without a layout, it is read by one that finds its PANs."""
-    quarantine = bench.ports.quarantine
-    with quarantine.open(chunk.source) as stream:
-        source = HashingReader(stream, chunk.source.size_bytes)
-        if layout is not None and chunk.rejects_to_repair:
-            rejected = rejected_lines(quarantine, chunk.rejects_to_repair)
-            yield OpenedChunk(source, layout, lambda known: read_repairs(source, known, rejected))
-            return
-        is_packed = container_kind(source.peek(BEGINNING_BYTES)) is not None
-        members = _unpacked(source, chunk, layout, bench)
-        known_layout = layout or auto_layout(first_bytes(members, SAMPLE_BYTES))
-        end = None
-        if chunk.end_bytes is not None:
-            end = Position(chunk.end_bytes, member=chunk.end_member)
-        yield OpenedChunk(
-            source,
-            known_layout,
-            lambda known: read_members(members, known, chunk.start, end),
-            is_packed,
-        )
-
-
-def _unpacked(
-    source: HashingReader, chunk: Chunk, layout: Layout | None, bench: Bench
-) -> Sequence[Callable[[], LookAhead]]:
-    format_type = layout.format.type if layout else "delimited"
-    decrypt = partial(decrypted, layout=layout, keys=bench.ports.decryption_keys)
-    return unpacked(source, chunk.source.size_bytes, format_type, decrypt)
 
 
 class _Line:
