@@ -62,9 +62,12 @@ def cases(rows: int, rival_cards: int) -> list[Case]:
 
 
 def memory_cases(rows: int) -> list[Case]:
-    """Ever longer files: what a worker needs does not follow."""
-    sizes = (rows // 10, rows, rows * 10)
-    return [Case(f"{each:,} rows", "pantok", each, rows // 40, 0.9) for each in sizes]
+    """Ever longer files, the last one of ever more cards: what a worker needs does not follow."""
+    sizes = [(rows // 10, rows // 40), (rows, rows // 4), (rows * 10, rows // 4)]
+    sizes.append((rows * 10, rows * 5 // 2))
+    return [
+        Case(f"{size:,} rows, {cards:,} cards", "pantok", size, cards, 0.9) for size, cards in sizes
+    ]
 
 
 @contextmanager

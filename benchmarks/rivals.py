@@ -5,29 +5,19 @@ from __future__ import annotations
 import os
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import boto3
 from boto3.dynamodb.types import Binary
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from benchmarks.counts import Counts
 from pipeline.core.prices import DYNAMODB_WRITE_UNIT, KMS_REQUEST
 from pipeline.samples.cards import synthetic_pans
 
 KEY_ARN = "arn:aws:kms:us-east-1:000000000000:key/8476a536-e9f4-41e8-9739-2dfe598c3fcd"
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What was done, in how many calls by service, and what AWS would ask for it."""
-
-    rows: int
-    pans: int
-    calls: Mapping[str, int]
-    dollars: float
 
 
 @contextmanager

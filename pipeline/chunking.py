@@ -11,21 +11,30 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 import pyarrow as pa
 
+from pipeline.bench import Bench
 from pipeline.core.chunks import ChunkRecord, Effort, WholeFile, whole_file
-from pipeline.core.distinct import DistinctPans
+from pipeline.core.distinct import KnownDigests
 from pipeline.core.guard import BEGINNING_DIGITS
 from pipeline.core.layouts import Layout
 from pipeline.core.prices import AwsCalls, calls_between
 from pipeline.core.receipts import iso_time
+from pipeline.core.stored_pans import (
+    ALL_RANGES,
+    Ranges,
+    StoredPans,
+    known_digests,
+    ranges_to_unite,
+    united,
+)
 from pipeline.errors import TransientError
 from pipeline.keys import random_id
 from pipeline.model import START, Chunk, Position, SourceObject
 from pipeline.ports import Ledger, Ports
 from pipeline.tokenize import (
-    Bench,
     ChunkResult,
     FilePans,
     needs_another_pass,
@@ -83,7 +92,8 @@ class ChunkChain:
         kept_digits = result.kept_digits
         if kept_digits.batches < 2 or not kept_digits.are_in_question(kept_digits.lengths):
             return False
-        file_pans = FilePans(result.seen, kept_digits.lengths, result.beginnings)
+        digests = KnownDigests.of(result.distinct, result.rejected)
+        file_pans = FilePans(digests, kept_digits.lengths, result.beginnings)
         return needs_another_pass(result.parts, self.layout, self.bench, file_pans)
 
     def _sole(self, chunk: Chunk, result: ChunkResult) -> WholeFile:
@@ -189,7 +199,9 @@ class ChunkChain:
             superseded += [part.uri for part in chunk.parts]
         if self.bench.has_to_stop:
             return None
-        pans_distinct = len(self._digests("distinct", chunks))
+        pans_distinct = self._pans_distinct(chunks)
+        if pans_distinct is None:
+            return None
         whole = self._whole(chunks, pans_distinct, source_sha256 or self._sha256())
         whole = replace(whole, effort=sum(planning, start=whole.effort))
         return replace(whole, is_recorded=True, superseded_uris=superseded)
@@ -202,7 +214,8 @@ class ChunkChain:
                 kept[at : at + BEGINNING_DIGITS] for at in range(0, len(kept), BEGINNING_DIGITS)
             ]
             beginnings = pa.concat_arrays([beginnings, pa.array(some, pa.string())]).unique()
-        return FilePans(self._digests("seen", chunks), lengths, beginnings)
+        stored = [*self._stored("distinct", chunks), *self._stored("rejected", chunks)]
+        return FilePans(known_digests(stored), lengths, beginnings)
 
     def _verdict(self, at: int, record: ChunkRecord, file_pans: FilePans) -> bool:
         """Whether a chunk is to be redone; finding out takes a while, so it is recorded too."""
@@ -223,17 +236,40 @@ class ChunkChain:
     def _keep_digests(self, chunk: Chunk, result: ChunkResult) -> None:
         kept = {
             "distinct": result.distinct.to_bytes(),
-            "seen": result.seen.to_bytes(),
+            "rejected": result.rejected.to_bytes(),
             "beginnings": "".join(result.beginnings.to_pylist()).encode("ascii"),
         }
         for kind, content in kept.items():
             self.bench.ports.quarantine.keep_digests(self.job_id, chunk.attempt_id, kind, content)
 
-    def _digests(self, kind: str, chunks: Sequence[ChunkRecord]) -> DistinctPans:
-        total = DistinctPans()
-        for chunk in chunks:
-            total.add_all(DistinctPans.from_bytes(self._kept(kind, chunk)))
+    def _pans_distinct(self, chunks: Sequence[ChunkRecord]) -> int | None:
+        """How many different PANs were tokenized; None if time is up."""
+        stored = self._stored("distinct", chunks)
+        total = 0
+        for some in ranges_to_unite(stored):
+            if self.bench.has_to_stop:
+                return None
+            total += self._counted(stored, some)
         return total
+
+    def _counted(self, stored: Sequence[StoredPans], some: Ranges) -> int:
+        """How many are in some of several ranges, which is recorded: counting takes a while."""
+        if some == ALL_RANGES:
+            return len(united(stored, some))
+        name = f"count.{some[0]:03d}"
+        count = self._ledger.recorded_chunk(self.job_id, name)
+        if count is None:
+            document = {"pans": len(united(stored, some))}
+            count = self._ledger.record_chunk(self.job_id, name, document)
+            self.bench.note_step()
+        return int(count["pans"])
+
+    def _stored(self, kind: str, chunks: Sequence[ChunkRecord]) -> list[StoredPans]:
+        kept_digests = self.bench.ports.quarantine.kept_digests
+        return [
+            StoredPans(partial(kept_digests, self.job_id, chunk.attempt_id, kind))
+            for chunk in chunks
+        ]
 
     def _kept(self, kind: str, chunk: ChunkRecord) -> bytes:
         return self.bench.ports.quarantine.kept_digests(self.job_id, chunk.attempt_id, kind)

@@ -19,8 +19,8 @@ from pipeline.core.layouts import Layout
 from pipeline.core.messages import chunk_message
 from pipeline.errors import PermanentError
 from pipeline.model import START, Chunk, ChunkTask, FanOut, Position, Unfinished, Upload
+from pipeline.opened_chunk import opened
 from pipeline.ports import Ledger
-from pipeline.tokenize import opened
 
 MIB = 1024 * 1024
 CHUNK_SECONDS = 30  # of work, so that a chunk that is lost costs little and five fit an invocation

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.bench import Bench
 from pipeline.chunking import ChunkChain, Meter
 from pipeline.core.chunks import Effort, WholeFile
 from pipeline.core.fingerprints import Fingerprinter
@@ -23,7 +24,6 @@ from pipeline.keys import random_id
 from pipeline.model import ChunkTask, Decision, FanOut, SourceObject, Unfinished, Upload
 from pipeline.ports import Ports
 from pipeline.readers.auto import AUTO
-from pipeline.tokenize import Bench
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,8 +132,10 @@ class Quarantine(Protocol):
     def keep_digests(self, job_id: str, attempt_id: str, kind: str, content: bytes) -> None:
         """Keeps digests of a chunk's PANs for those who work off the rest of the file."""
 
-    def kept_digests(self, job_id: str, attempt_id: str, kind: str) -> bytes:
-        """What was kept."""
+    def kept_digests(
+        self, job_id: str, attempt_id: str, kind: str, start: int = 0, size_bytes: int | None = None
+    ) -> bytes:
+        """What was kept; or so many bytes of it, at least one, from a place on."""
 
     def mark_tokenized(self, key: str, version_id: str) -> None:
         """Tags the source, so that its lifecycle ends; harmless if the source is gone."""

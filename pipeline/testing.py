@@ -228,9 +228,12 @@ class MemoryQuarantine:
         """Keeps digests of a chunk's PANs."""
         self.digests[job_id, attempt_id, kind] = content
 
-    def kept_digests(self, job_id: str, attempt_id: str, kind: str) -> bytes:
-        """What was kept."""
-        return self.digests[job_id, attempt_id, kind]
+    def kept_digests(
+        self, job_id: str, attempt_id: str, kind: str, start: int = 0, size_bytes: int | None = None
+    ) -> bytes:
+        """What was kept, or so many bytes of it."""
+        end = None if size_bytes is None else start + size_bytes
+        return self.digests[job_id, attempt_id, kind][start:end]
 
     def mark_tokenized(self, key: str, version_id: str) -> None:
         """Harmless if the source is gone."""

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.bench import Bench
 from pipeline.core.chunks import KeptDigits
-from pipeline.core.distinct import DistinctPans
-from pipeline.core.fingerprints import Fingerprinter
+from pipeline.core.distinct import DistinctPans, KnownDigests
 from pipeline.core.gather import GatheredPans, MetPans, gather
 from pipeline.core.guard import Hit, KnownPans, beginnings_of, find_pans, windows
 from pipeline.core.layouts import Layout
@@ -32,69 +31,15 @@ from pipeline.core.output import (
 from pipeline.core.receipts import Tally
 from pipeline.core.rejects import RejectedRow, columns_line
 from pipeline.core.rows import CheckedRows, Fault, check_rows
-from pipeline.decryption import decrypted
 from pipeline.errors import TransientError
 from pipeline.minting import Mint, PansToMint
 from pipeline.model import Chunk, Position, StagedObject
-from pipeline.ports import Ports
-from pipeline.readers.auto import SAMPLE_BYTES, auto_layout
-from pipeline.readers.containers import BEGINNING_BYTES, container_kind
-from pipeline.readers.hashing import HashingReader
-from pipeline.readers.members import first_bytes, read_members
+from pipeline.opened_chunk import opened
 from pipeline.readers.records import TextRecordBatch
-from pipeline.readers.repairs import read_repairs
-from pipeline.readers.streams import LookAhead
-from pipeline.readers.unpacking import unpacked
-from pipeline.staging import RejectsFile, StagedParts, rejected_lines
+from pipeline.staging import RejectsFile, StagedParts
 
-MIN_SECONDS_LEFT = 20.0  # enough for one more ordinary record batch and a clean stop
-MARGIN = 1.5  # by which the next record batch may take longer than the longest so far
+MAX_CHUNK_PANS = 2_000_000  # different ones, whose digests take 40 bytes each to be put in order
 PROGRESS_INTERVAL = timedelta(seconds=1)
-
-
-@dataclass(slots=True)
-class _Pace:
-    steps: int = 0  # of this invocation that need not be taken again
-    longest_seconds: float = 0.0  # that one of them took
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """What a worker tokenizes with."""
-
-    ports: Ports
-    fingerprinter: Callable[[], Fingerprinter]
-    seconds_left: Callable[[], float]
-    _pace: _Pace = field(default_factory=_Pace, init=False)
-
-    @property
-    def is_out_of_time(self) -> bool:
-        """Whether it is time to stop: another record batch may take as long as the longest did."""
-        return self.seconds_left() < max(MIN_SECONDS_LEFT, MARGIN * self._pace.longest_seconds)
-
-    @property
-    def has_to_stop(self) -> bool:
-        """Whether it is time to stop, and something was done that need not be done again."""
-        return self._pace.steps > 0 and self.is_out_of_time
-
-    def note_step(self) -> None:
-        """Takes note of a step that need not be taken again."""
-        self._pace.steps += 1
-
-    def timed(self, batches: Iterator[TextRecordBatch]) -> Iterator[TextRecordBatch]:
-        """The record batches; takes note of how long reading and working off one takes."""
-        before = self.seconds_left()
-        for batch in batches:
-            now = self.seconds_left()
-            self._pace.longest_seconds = max(self._pace.longest_seconds, before - now)
-            self.note_step()
-            before = now
-            yield batch
-        self._pace.longest_seconds = max(self._pace.longest_seconds, before - self.seconds_left())
-
-    def fingerprints(self, pans: Sequence[bytes], layout: Layout) -> list[bytes]:
-        """The fingerprints of PANs, in the scope of their layout."""
-        return self.fingerprinter().fingerprints(pans, layout.scope) if pans else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +47,14 @@ class ChunkResult:
     """What one attempt at a chunk produced; nothing of it is visible to a consumer yet.
 
     `end` is where the rest of the file begins, None behind its last record. `distinct` are the PANs
-    that were tokenized, `seen` those and the ones of rejected rows, and
-    `beginnings` the digits that the latter begin with. `source_sha256` is None unless
+    that were tokenized, `rejected` those of rejected rows, some of which may have been tokenized
+    too, and `beginnings` the digits that all of them begin with. `source_sha256` is None unless
     the chunk is the whole file.
     """
 
     tally: Tally
     distinct: DistinctPans
-    seen: DistinctPans
+    rejected: DistinctPans
     beginnings: pa.Array = field(repr=False)
     kept_digits: KeptDigits
     parts: Sequence[StagedObject]
@@ -122,7 +67,7 @@ class ChunkResult:
 class FilePans:
     """All PANs of a file: digests, lengths, and the digits that they begin with."""
 
-    digests: DistinctPans
+    digests: KnownDigests
     lengths: Collection[int]
     beginnings: pa.Array = field(repr=False)
 
@@ -174,52 +119,6 @@ def _late_pans(
     return [each for each, is_one in zip(candidates, is_pan, strict=True) if is_one]
 
 
-@dataclass(frozen=True, slots=True)
-class OpenedChunk:
-    """A chunk's file, unpacked as it is read; `source` is the file as it was uploaded.
-
-    `batches` reads it by its layout, or by one that names fewer columns. `is_packed` says that it
-    can only be read from its beginning.
-    """
-
-    source: HashingReader
-    layout: Layout
-    batches: Callable[[Layout], Iterator[TextRecordBatch]]
-    is_packed: bool = False
-
-
-@contextmanager
-def opened(chunk: Chunk, layout: Layout | None, bench: Bench) -> Iterator[OpenedChunk]:
-    """The file of a chunk; without a layout, it is read by one that finds its PANs."""
-    quarantine = bench.ports.quarantine
-    with quarantine.open(chunk.source) as stream:
-        source = HashingReader(stream, chunk.source.size_bytes)
-        if layout is not None and chunk.rejects_to_repair:
-            rejected = rejected_lines(quarantine, chunk.rejects_to_repair)
-            yield OpenedChunk(source, layout, lambda known: read_repairs(source, known, rejected))
-            return
-        is_packed = container_kind(source.peek(BEGINNING_BYTES)) is not None
-        members = _unpacked(source, chunk, layout, bench)
-        known_layout = layout or auto_layout(first_bytes(members, SAMPLE_BYTES))
-        end = None
-        if chunk.end_bytes is not None:
-            end = Position(chunk.end_bytes, member=chunk.end_member)
-        yield OpenedChunk(
-            source,
-            known_layout,
-            lambda known: read_members(members, known, chunk.start, end),
-            is_packed,
-        )
-
-
-def _unpacked(
-    source: HashingReader, chunk: Chunk, layout: Layout | None, bench: Bench
-) -> Sequence[Callable[[], LookAhead]]:
-    format_type = layout.format.type if layout else "delimited"
-    decrypt = partial(decrypted, layout=layout, keys=bench.ports.decryption_keys)
-    return unpacked(source, chunk.source.size_bytes, format_type, decrypt)
-
-
 class _Line:
     """One pass of a chunk through the line, with the counts that add up over it."""
 
@@ -229,8 +128,8 @@ class _Line:
         self._ports = bench.ports
         self._file_pans = file_pans
         self._reported_at = bench.ports.clock()
-        self._seen = DistinctPans()
         self._distinct = DistinctPans()
+        self._rejected = DistinctPans()
         self._met = MetPans()
         self._beginnings = pa.array([], pa.string())
         self._kept_digits = KeptDigits()
@@ -250,6 +149,9 @@ class _Line:
                 if earlier is not None and self._bench.is_out_of_time:
                     end = self._end_behind(earlier)
                     break
+                if earlier is not None and self._is_full and _can_end_behind(earlier):
+                    end = earlier.end
+                    break
                 parts.write(self._tokenize(batch, rejects))
                 self._report_progress()
                 earlier = batch
@@ -258,7 +160,7 @@ class _Line:
         return ChunkResult(
             self._tally,
             self._distinct,
-            self._seen,
+            self._rejected,
             self._beginnings,
             self._kept_digits,
             parts.staged,
@@ -277,9 +179,14 @@ class _Line:
             has_time=lambda: not bench.is_out_of_time,
         )
 
+    @property
+    def _is_full(self) -> bool:
+        """Whether the rest of the file has to be another chunk, for the sake of memory."""
+        return max(self._distinct.at_most, self._rejected.at_most) >= MAX_CHUNK_PANS
+
     def _end_behind(self, batch: TextRecordBatch) -> Position:
         """Where the rest of the file begins, unless it says too much to be noted."""
-        if batch.end is None or any(map(find_pans, batch.end.totals.values())):
+        if batch.end is None or not _can_end_behind(batch):
             raise TransientError("out_of_time", f"after {self._tally.rows_read} rows")
         return batch.end
 
@@ -336,7 +243,6 @@ class _Line:
         """The fingerprints of PANs that get a token, for the file's counts."""
         fingerprints = self._fingerprints(digits)
         self._distinct.add(fingerprints)
-        self._seen.add(fingerprints)
         return fingerprints
 
     def _note_rejected(self, gathered: GatheredPans, checked: CheckedRows) -> None:
@@ -349,7 +255,7 @@ class _Line:
         self._kept_digits.batches += 1
         if checked.faults:
             others = pc.invert(pc.is_in(checked.known_pans, value_set=gathered.digits))
-            self._seen.add(self._fingerprints(checked.known_pans.filter(others)))
+            self._rejected.add(self._fingerprints(checked.known_pans.filter(others)))
 
     def _fingerprints(self, digits: pa.Array) -> list[bytes]:
         return self._bench.fingerprints(_as_bytes(digits), self._layout)
@@ -402,6 +308,11 @@ class _Line:
             self._tally.reject(reason, row_number)
             record = batch.raw_record(row_number)
             rejects.write(RejectedRow(row_number, reason, column, record).as_line())
+
+
+def _can_end_behind(batch: TextRecordBatch) -> bool:
+    """Whether the place behind the batch can be noted, and says no more than a place may."""
+    return batch.end is not None and not any(map(find_pans, batch.end.totals.values()))
 
 
 def _first_columns(hits: dict[str, dict[int, list[Hit]]]) -> dict[int, str]:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import httptools
 
-READ_BYTES = 256 * 1024
+READ_BYTES = 32 * 1024  # more than an answer to 100 look-ups
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from botocore.awsrequest import AWSPreparedRequest, HeadersDict
+from botocore.awsrequest import AWSPreparedRequest
 from botocore.exceptions import BotoCoreError
 from botocore.hooks import first_non_none_response
 from botocore.httpsession import get_cert_path
@@ -31,6 +31,19 @@ MAX_TRIES = 8
 MAX_THROTTLED_TRIES = 60  # with pauses of up to 5 s: two minutes, if there is as much time
 _CONTENT_TYPE = "application/x-amz-json-1.0"
 _API = "DynamoDB_20120810"
+
+
+class _Headers(dict[str, str]):
+    """Headers by name in lower case; hooks find them by any spelling, as those of botocore."""
+
+    def __getitem__(self, name: str) -> str:
+        return super().__getitem__(name.lower())
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and super().__contains__(name.lower())
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return super().get(name.lower(), default)
 
 
 class _PassingError(Exception):
@@ -116,7 +129,7 @@ class DynamoDBCalls:
     async def _exchanged(self, operation: str, body: bytes) -> Answer:
         headers = self._signer(operation).headers(body)
         headers["content-length"] = str(len(body))
-        sent: Any = HeadersDict(headers)
+        sent: Any = _Headers(headers)
         request = AWSPreparedRequest("POST", self._url, sent, body, False)
         hooks = self._events.emit(f"before-send.dynamodb.{operation}", request=request)
         hooked = first_non_none_response(hooks)

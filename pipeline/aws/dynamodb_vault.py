@@ -12,6 +12,7 @@ import orjson
 from pipeline.aws.dynamodb_calls import DynamoDBCalls
 from pipeline.aws.faults import translated
 from pipeline.aws.partiql import MAX_ROUNDS, insert_all, insert_one, insert_statement
+from pipeline.core.fingerprints import FINGERPRINT_BYTES
 from pipeline.core.keyring import KeyRing, ring_from_json
 from pipeline.errors import PermanentError, TransientError
 from pipeline.model import Purpose, SealedPans, WrappedDataKey
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 KEYS_PER_CALL = 100  # DynamoDB's limit for BatchGetItem
+_BASE64_CHARACTERS = FINGERPRINT_BYTES // 3 * 4
 KEY_RING_ID = "fingerprint-ring"  # in the table of data keys, where the worker may read it
 
 _VAULT_ATTRIBUTES = ("token", "ciphertext", "data_key_id", "created_at", "metadata")
@@ -50,7 +52,7 @@ class DynamoDBVault:
         form = _VAULT_ROW % tuple(part.replace(b"%", b"%%") for part in common)
         rows = zip(
             map(str.encode, sealed.tokens),
-            map(_base64, sealed.ciphertexts),
+            [b2a_base64(each, newline=False) for each in sealed.ciphertexts],
             map(str.encode, sealed.last4s),
             map(str.encode, sealed.schemes),
             map(_customer_id, sealed.customer_ids),
@@ -63,8 +65,12 @@ def _customer_id(customer_id: str | None) -> bytes:
     return b',"customer_id":{"S":%b}' % _json(customer_id) if customer_id else b""
 
 
-def _base64(content: bytes) -> bytes:
-    return b2a_base64(content, newline=False)
+def _base64_of_each(fingerprints: Sequence[bytes]) -> list[bytes]:
+    """Base64 of each: their length is a multiple of three bytes, so all are encoded at once."""
+    encoded = b2a_base64(b"".join(fingerprints), newline=False)
+    return [
+        encoded[at : at + _BASE64_CHARACTERS] for at in range(0, len(encoded), _BASE64_CHARACTERS)
+    ]
 
 
 class DynamoDBFingerprints:
@@ -82,7 +88,7 @@ class DynamoDBFingerprints:
     async def claim(self, fingerprints: Sequence[bytes], tokens: Sequence[str]) -> Sequence[str]:
         """Inserts the claims; where one was there already, that one's token holds."""
         form = b'{"Statement":%b,"Parameters":[{"B":"%%b"},{"S":"%%b"}]}' % self._statement
-        pairs = zip(map(_base64, fingerprints), map(str.encode, tokens), strict=True)
+        pairs = zip(_base64_of_each(fingerprints), map(str.encode, tokens), strict=True)
         duplicates = await insert_all(self._calls, [form % pair for pair in pairs])
         if not duplicates:
             return tokens
@@ -97,18 +103,16 @@ class DynamoDBFingerprints:
     async def _get(
         self, fingerprints: Sequence[bytes], *, consistent: bool
     ) -> Sequence[str | None]:
-        encoded = [each.decode() for each in map(_base64, fingerprints)]
+        encoded = _base64_of_each(fingerprints)
         found: dict[str, str] = {}
         for start in range(0, len(encoded), KEYS_PER_CALL):
             await self._get_some(encoded[start : start + KEYS_PER_CALL], found, consistent)
-        return [found.get(each) for each in encoded]
+        return [found.get(each.decode()) for each in encoded]
 
     async def _get_some(
-        self, fingerprints: Sequence[str], found: dict[str, str], consistent: bool
+        self, fingerprints: Sequence[bytes], found: dict[str, str], consistent: bool
     ) -> None:
-        keys = b'{"fingerprint":{"B":"%b"}}' % b'"}},{"fingerprint":{"B":"'.join(
-            map(str.encode, fingerprints)
-        )
+        keys = b'{"fingerprint":{"B":"%b"}}' % b'"}},{"fingerprint":{"B":"'.join(fingerprints)
         for tries in range(1, MAX_ROUNDS + 1):
             response = await self._calls.call("BatchGetItem", self._request(keys, consistent))
             for item in response["Responses"].get(self._table, []):

@@ -87,9 +87,9 @@ async def _insert(calls: DynamoDBCalls, statements: Sequence[bytes]) -> list[int
     for tries in range(1, MAX_ROUNDS + 1):
         body = b'{"Statements":[' + b",".join([statements[at] for at in pending]) + b"]}"
         response = await calls.call("BatchExecuteStatement", body)
-        codes = [_code(result) for result in response["Responses"]]
-        if not any(codes):
+        if not [result for result in response["Responses"] if "Error" in result]:
             return duplicates
+        codes = [_code(result) for result in response["Responses"]]
         outcomes = list(zip(pending, codes, strict=True))
         duplicates += [at for at, code in outcomes if code == _DUPLICATE]
         failures = {at: code for at, code in outcomes if code not in ("", _DUPLICATE)}

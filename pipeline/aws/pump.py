@@ -64,7 +64,7 @@ class _Flight:
     task: _Task[Any]
     connection: Connection
     ends_at: float
-    events: int
+    is_sending: bool
 
 
 class Pump:
@@ -76,6 +76,7 @@ class Pump:
 
     def __init__(self, connect: Callable[[], Connection]) -> None:
         self._connect = connect
+        self._selector = selectors.DefaultSelector()  # of all connections, used or not
         self._idle: list[Connection] = []
         self._window = float(FIRST_UNDER_WAY)
         self._slowed_at = 0.0
@@ -100,19 +101,47 @@ class Pump:
 
     def connection(self) -> Connection:
         """One that nobody uses; raises `ConnectionLostError`."""
-        return self._idle.pop() if self._idle else self._connect()
+        if self._idle:
+            return self._idle.pop()
+        connection = self._connect()
+        self._selector.register(connection, selectors.EVENT_READ)
+        return connection
 
     def give_back(self, connection: Connection) -> None:
         """Takes a connection back whose answer is whole."""
         if connection.is_reusable:
             self._idle.append(connection)
         else:
-            connection.close()
+            self.drop(connection)
+
+    def drop(self, connection: Connection) -> None:
+        """Closes a connection that is of no more use."""
+        self._selector.unregister(connection)
+        connection.close()
+
+    def watch(self, connection: Connection) -> None:
+        """Looks out for what the connection waits for from now on."""
+        self._selector.modify(connection, _events(connection))
+
+    def ready(self, patience_seconds: float) -> list[Connection]:
+        """Connections in use that can go on, as soon as there are some; an idle one on which
+        something happens is closed, for nothing can but its end.
+        """
+        ready: list[Any] = [key.fileobj for key, _ in self._selector.select(patience_seconds)]
+        for connection in [each for each in self._idle if each in ready]:
+            self._idle.remove(connection)
+            ready.remove(connection)
+            self.drop(connection)
+        return ready
 
     def forget_idle(self) -> None:
         """Closes what nobody uses: where one connection broke, those may have broken as well."""
         while self._idle:
-            self._idle.pop().close()
+            self.drop(self._idle.pop())
+
+    def __del__(self) -> None:
+        self.forget_idle()
+        self._selector.close()
 
     def speed_up(self) -> None:
         """An answer came: room for a little more."""
@@ -133,8 +162,7 @@ class _Run(Generic[T]):
         self._pump = pump
         self._has_time = has_time
         self._results: list[Any] = []
-        self._selector = selectors.DefaultSelector()
-        self._flights: dict[int, _Flight] = {}
+        self._flights: dict[Connection, _Flight] = {}
         self._sleeping: list[tuple[float, int, _Task[T]]] = []
         self._next_tick = 0.0
 
@@ -189,18 +217,19 @@ class _Run(Generic[T]):
         try:
             connection.begin(exchange.request)
         except ConnectionLostError:
-            connection.close()
+            self._pump.drop(connection)
             raise
         ends_at = monotonic() + exchange.timeout_seconds
-        flight = _Flight(task, connection, ends_at, _events(connection))
-        self._flights[connection.fileno()] = flight
-        self._selector.register(connection, flight.events, flight)
+        flight = _Flight(task, connection, ends_at, connection.is_sending)
+        self._flights[connection] = flight
+        if flight.is_sending:
+            self._pump.watch(connection)
 
     def _wait(self) -> None:
         """Until something happens."""
         if self._flights:
-            for key, _ in self._selector.select(self._patience()):
-                self._go_on(key.data)
+            for connection in self._pump.ready(self._patience()):
+                self._go_on(self._flights[connection])
             self._give_up_what_takes_too_long()
         else:
             sleep(self._patience())
@@ -223,22 +252,18 @@ class _Run(Generic[T]):
         except ConnectionLostError as error:
             self._crash(flight, error)
             return
+        if flight.is_sending and not flight.connection.is_sending:
+            flight.is_sending = False
+            self._pump.watch(flight.connection)
         if answer is not None:
-            self._land(flight)
+            del self._flights[flight.connection]
             self._pump.give_back(flight.connection)
             self._pump.speed_up()
             self._advance(flight.task, answer)
-        elif flight.events != (events := _events(flight.connection)):
-            flight.events = events
-            self._selector.modify(flight.connection, events, flight)
-
-    def _land(self, flight: _Flight) -> None:
-        self._selector.unregister(flight.connection)
-        del self._flights[flight.connection.fileno()]
 
     def _crash(self, flight: _Flight, error: ConnectionLostError) -> None:
-        self._land(flight)
-        flight.connection.close()
+        del self._flights[flight.connection]
+        self._pump.drop(flight.connection)
         self._pump.forget_idle()
         self._advance(flight.task, None, error)
 
@@ -252,13 +277,11 @@ class _Run(Generic[T]):
 
     def close(self) -> None:
         """Ends what is still under way."""
-        for flight in list(self._flights.values()):
-            self._land(flight)
-            flight.connection.close()
+        for flight in self._flights.values():
+            self._pump.drop(flight.connection)
             flight.task.step.close()
         for _, _, task in self._sleeping:
             task.step.close()
-        self._selector.close()
 
 
 def _events(connection: Connection) -> int:

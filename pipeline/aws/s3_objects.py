@@ -18,6 +18,7 @@ from pipeline.model import SourceObject
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import GetObjectRequestTypeDef
 
 READ_BUFFER_BYTES = 1024 * 1024
 RECEIPT_TRIES = 5
@@ -81,12 +82,18 @@ class S3Quarantine:
                 Bucket=self._bucket, Key=_digests_key(job_id, attempt_id, kind), Body=content
             )
 
-    def kept_digests(self, job_id: str, attempt_id: str, kind: str) -> bytes:
-        """What was kept."""
+    def kept_digests(
+        self, job_id: str, attempt_id: str, kind: str, start: int = 0, size_bytes: int | None = None
+    ) -> bytes:
+        """What was kept, or so many bytes of it."""
+        some: GetObjectRequestTypeDef = {
+            "Bucket": self._bucket,
+            "Key": _digests_key(job_id, attempt_id, kind),
+        }
+        if size_bytes is not None:
+            some["Range"] = f"bytes={start}-{start + size_bytes - 1}"
         with translated("s3:GetObject"):
-            key = _digests_key(job_id, attempt_id, kind)
-            response = self._client.get_object(Bucket=self._bucket, Key=key)
-            return response["Body"].read()
+            return self._client.get_object(**some)["Body"].read()
 
     def mark_tokenized(self, key: str, version_id: str) -> None:
         """Tags the source for its lifecycle; a source that is gone needs no tag.

@@ -1,9 +1,9 @@
-"""The different PANs of a file, at eight bytes each."""
+"""The different PANs of a chunk, at eight bytes each."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Self
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,12 +12,15 @@ from pipeline.core.fingerprints import FINGERPRINT_BYTES
 from pipeline.errors import TransientError
 
 DIGEST_BYTES = 8
-_HEADER_BYTES = 8  # as many as a digest, so that these stay aligned
+RANGES = 256  # that digests fall into, by their leading byte
+HEADER_BYTES = DIGEST_BYTES * (1 + RANGES)  # the key's version, then how many are in each range
 _DIGEST = slice(FINGERPRINT_BYTES - DIGEST_BYTES, FINGERPRINT_BYTES)
+_BEGINNINGS = pa.array([at << 56 for at in range(RANGES)], pa.uint64())
+_FRESH_ROWS = 250_000  # that are put in order together
 
 
 class DistinctPans:
-    """Counts different PANs over all record batches of a file, and knows them again.
+    """Counts different PANs over the record batches of a chunk.
 
     It takes fingerprints, and remembers eight bytes of each keyed hash: two PANs of a file of a
     billion are taken for one with a probability of one in forty. During a succession of keys it
@@ -26,69 +29,101 @@ class DistinctPans:
     """
 
     def __init__(self) -> None:
-        self._key_version: int | None = None
-        self._known = pa.array([], pa.int64())
+        self.key_version: int | None = None
+        self._known = pa.array([], pa.uint64())  # in order, each once
         self._fresh: list[pa.Array] = []
         self._fresh_rows = 0
 
-    @classmethod
-    def from_bytes(cls, content: bytes) -> Self:
-        """Knows those again that `to_bytes` gave."""
-        distinct = cls()
-        if content:
-            distinct._key_version = int.from_bytes(content[:_HEADER_BYTES], "big")
-            distinct._known = _as_array(content[_HEADER_BYTES:])
-        return distinct
-
-    def to_bytes(self) -> bytes:
-        """Key version and eight bytes of each PAN's keyed hash, for another worker to go on."""
-        self._merge()
-        if self._key_version is None:
-            return b""
-        digests = bytes(self._known.buffers()[1] or b"")[: len(self._known) * DIGEST_BYTES]
-        return self._key_version.to_bytes(_HEADER_BYTES, "big") + digests
-
     def add(self, fingerprints: Sequence[bytes]) -> None:
         """Takes some more PANs into account."""
-        self._go_by(_key_version(fingerprints))
-        self._take(_digests(fingerprints))
+        self.key_version = the_key_version([self.key_version, _key_version(fingerprints)])
+        self._fresh.append(_digests(fingerprints))
+        self._fresh_rows += len(fingerprints)
+        if self._fresh_rows > _FRESH_ROWS + len(self._known) // 2:
+            self._merge()
 
-    def add_all(self, others: DistinctPans) -> None:
-        """Takes the PANs of another part of the file into account."""
-        others._merge()
-        self._go_by(others._key_version)
-        self._take(others._known)
-
-    def has(self, fingerprints: Sequence[bytes]) -> list[bool]:
-        """Whether each of them was added before."""
-        self._held_against(_key_version(fingerprints))
+    @property
+    def digests(self) -> pa.Array:
+        """Eight bytes (`uint64`) of each PAN's keyed hash, in order."""
         self._merge()
-        known: list[bool] = pc.is_in(_digests(fingerprints), value_set=self._known).to_pylist()
-        return known
+        return self._known
+
+    @property
+    def at_most(self) -> int:
+        """How many there may be, found out without putting them in order."""
+        return len(self._known) + self._fresh_rows
+
+    def to_bytes(self) -> bytes:
+        """A header and the digests, range after range, for `StoredPans` of another worker."""
+        begins = [*pc.search_sorted(self.digests, _BEGINNINGS).to_pylist(), len(self)]
+        rows = [end - start for start, end in pairwise(begins)]
+        header = pa.array([self.key_version or 0, *rows], pa.uint64())
+        return b"".join(map(_as_bytes, (header, self.digests)))
 
     def __len__(self) -> int:
-        self._merge()
-        return len(self._known)
-
-    def _go_by(self, key_version: int | None) -> None:
-        self._held_against(key_version)
-        if key_version is not None:
-            self._key_version = key_version
-
-    def _held_against(self, key_version: int | None) -> None:
-        if None not in (key_version, self._key_version) and key_version != self._key_version:
-            raise TransientError("fingerprint_key_changed", "while the file was under way")
-
-    def _take(self, digests: pa.Array) -> None:
-        self._fresh.append(digests)
-        self._fresh_rows += len(digests)
-        if self._fresh_rows > 1_000_000 + len(self._known):
-            self._merge()
+        return len(self.digests)
 
     def _merge(self) -> None:
         if self._fresh:
-            self._known = pa.concat_arrays([self._known, *self._fresh]).unique()
+            self._known = each_once([self._known, *self._fresh])
             self._fresh, self._fresh_rows = [], 0
+
+
+class KnownDigests:
+    """The PANs of a file, which it knows again by their digests (arrays of `uint64`)."""
+
+    def __init__(self, key_version: int | None, digests: Iterable[pa.Array]) -> None:
+        self._key_version = key_version
+        self._digests = list(digests)
+
+    @classmethod
+    def of(cls, *parts: DistinctPans) -> KnownDigests:
+        """Those of all the parts."""
+        version = the_key_version([each.key_version for each in parts])
+        return cls(version, [each.digests for each in parts])
+
+    def has(self, fingerprints: Sequence[bytes]) -> list[bool]:
+        """Whether each of them is the fingerprint of a PAN of the file.
+
+        The few are told apart and all that are known held against them: the other way round takes
+        twenty times the memory.
+        """
+        the_key_version([self._key_version, _key_version(fingerprints)])
+        asked = _digests(fingerprints)
+        met = [each.filter(pc.is_in(each, value_set=asked)) for each in self._digests]
+        found = pa.concat_arrays([pa.array([], pa.uint64()), *met])
+        known: list[bool] = pc.is_in(asked, value_set=found).to_pylist()
+        return known
+
+
+def the_key_version(key_versions: Sequence[int | None]) -> int | None:
+    """That of all of them, None where there are no PANs; raises `TransientError`."""
+    different = set(key_versions) - {None}
+    if len(different) > 1:
+        raise TransientError("fingerprint_key_changed", "while the file was under way")
+    return different.pop() if different else None
+
+
+def each_once(digests: Sequence[pa.Array]) -> pa.Array:
+    """All digests, in order, each once; sorting them takes a tenth of the memory of hashing."""
+    together = pa.concat_arrays(digests)
+    in_order = together.take(pc.sort_indices(together))
+    if len(in_order) < 2:
+        return in_order
+    is_another = pc.not_equal(in_order[1:], in_order[:-1])
+    return in_order.filter(pa.concat_arrays([pa.array([True]), is_another]))
+
+
+def as_digests(content: bytes) -> pa.Array:
+    """Stored digests as Arrow `uint64`."""
+    rows = len(content) // DIGEST_BYTES
+    return pa.Array.from_buffers(pa.uint64(), rows, [None, pa.py_buffer(content)])
+
+
+def _as_bytes(digests: pa.Array) -> bytes:
+    start = digests.offset * DIGEST_BYTES
+    content = digests.buffers()[1]
+    return content.slice(start, len(digests) * DIGEST_BYTES).to_pybytes() if content else b""
 
 
 def _key_version(fingerprints: Sequence[bytes]) -> int | None:
@@ -96,9 +131,4 @@ def _key_version(fingerprints: Sequence[bytes]) -> int | None:
 
 
 def _digests(fingerprints: Sequence[bytes]) -> pa.Array:
-    return _as_array(b"".join([each[_DIGEST] for each in fingerprints]))
-
-
-def _as_array(content: bytes) -> pa.Array:
-    rows = len(content) // DIGEST_BYTES
-    return pa.Array.from_buffers(pa.int64(), rows, [None, pa.py_buffer(content)])
+    return as_digests(b"".join([each[_DIGEST] for each in fingerprints]))

@@ -28,6 +28,7 @@ TOKEN_CHARACTERS = 26
 TOKEN_PATTERN = re.compile(r"tok_[a-z2-7]{26}")
 
 _BASE32 = b"abcdefghijklmnopqrstuvwxyz234567"
+_TOKEN_BYTES = len(TOKEN_PREFIX) + TOKEN_CHARACTERS
 _ALPHABET = bytes(_BASE32[value % 32] for value in range(256))
 _LONG_DIGIT_RUN = re.compile(rb"\d{12}")
 
@@ -89,12 +90,24 @@ def _seal_with_nonce(cipher: AESGCM, pan: bytes, additional_data: bytes, nonce: 
 def _binder(scope: str, data_key_id: str) -> Callable[[str], bytes]:
     """Additional data: format version, scope, data key id and token, each behind its length."""
     head = _VERSION + _with_length(scope) + _with_length(data_key_id)
-    return lambda token: head + _with_length(token)
+    head_of_token = head + _length(_TOKEN_BYTES)
+
+    def bind(token: str) -> bytes:
+        encoded = token.encode()
+        if len(encoded) == _TOKEN_BYTES:
+            return head_of_token + encoded
+        return head + _length(len(encoded)) + encoded
+
+    return bind
 
 
 def _with_length(text: str) -> bytes:
     encoded = text.encode()
-    return len(encoded).to_bytes(2, "big") + encoded
+    return _length(len(encoded)) + encoded
+
+
+def _length(size_bytes: int) -> bytes:
+    return size_bytes.to_bytes(2, "big")
 
 
 _VERSION = bytes((FORMAT_VERSION,))

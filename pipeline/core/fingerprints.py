@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 
 from pipeline.errors import PermanentError
 
@@ -60,13 +60,13 @@ class Fingerprinter:
         return [earlier + fingerprint for earlier, fingerprint in pairs]
 
     def _own(self, pans: Sequence[bytes], scope: str) -> list[bytes]:
-        inner = self._inner.copy()
-        inner.update(scope.encode() + b"\0")
-        return [self._fingerprint(inner.copy, pan) for pan in pans]
-
-    def _fingerprint(self, fresh: Callable[[], hashlib._Hash], pan: bytes) -> bytes:
-        inner = fresh()
-        inner.update(pan)
-        outer = self._outer.copy()
-        outer.update(inner.digest())
-        return self._version + outer.digest()
+        scoped = self._inner.copy()
+        scoped.update(scope.encode() + b"\0")
+        fresh_inner, fresh_outer, version = scoped.copy, self._outer.copy, self._version
+        found: list[bytes] = []
+        for pan in pans:
+            inner, outer = fresh_inner(), fresh_outer()
+            inner.update(pan)
+            outer.update(inner.digest())
+            found.append(version + outer.digest())
+        return found

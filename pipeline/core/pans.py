@@ -6,6 +6,7 @@ import re
 import unicodedata
 from bisect import bisect_right
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 from pipeline.core.arrow import pa, pc
@@ -74,6 +75,7 @@ _PREFIXES: tuple[tuple[str, str, str], ...] = (
     ("82", "82", "rupay"),
     ("9792", "9792", "troy"),
 )
+_PREFIX_DIGITS = 6  # of the longest
 _UATP_DIGITS = 15  # its prefix is one digit, "1": without the length, epoch times would pass
 
 
@@ -236,20 +238,22 @@ def luhn_failures(pans: pa.Array) -> pa.Array:
 
 def scheme_of(pan: bytes) -> str:
     """The card scheme by issuer prefix; `unknown` where none is known."""
-    head = pan[:8].ljust(8, b"0").decode("ascii")
-    found = "unknown"
+    found = _scheme_of_prefix(pan[:_PREFIX_DIGITS])
+    return "unknown" if found == "uatp" and len(pan) != _UATP_DIGITS else found
+
+
+@lru_cache(maxsize=4096)  # the PANs of a file begin in a few hundred ways
+def _scheme_of_prefix(prefix: bytes) -> str:
+    head = prefix.ljust(_PREFIX_DIGITS, b"0").decode("ascii")
     at = bisect_right(_STARTS, head) - 1
     while at >= 0:
         start, end, scheme = _RANGES[at]
         if start <= head <= end:
-            found = scheme
-            break
+            return scheme
         if start[0] != head[0]:
             break
         at -= 1
-    if found == "uatp" and len(pan) != _UATP_DIGITS:
-        return "unknown"
-    return found
+    return "unknown"
 
 
 def has_issuer_prefix(pan: bytes) -> bool:
@@ -257,5 +261,8 @@ def has_issuer_prefix(pan: bytes) -> bool:
     return scheme_of(pan) != "unknown"
 
 
-_RANGES = sorted((low.ljust(8, "0"), high.ljust(8, "9"), scheme) for low, high, scheme in _PREFIXES)
+_RANGES = sorted(
+    (low.ljust(_PREFIX_DIGITS, "0"), high.ljust(_PREFIX_DIGITS, "9"), scheme)
+    for low, high, scheme in _PREFIXES
+)
 _STARTS = [start for start, _, _ in _RANGES]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.core.formats import Delimited, as_delimited
-from pipeline.core.guard import could_hold_pan
 from pipeline.core.layouts import Layout
 from pipeline.errors import PermanentError
 from pipeline.model import START, Position
+from pipeline.readers.column_names import check_columns, column_names
 from pipeline.readers.control_totals import ControlTotals, Details, Mark
 from pipeline.readers.delimited_parser import Parsed, parse, split_fields
 from pipeline.readers.framing import (
@@ -32,12 +31,9 @@ from pipeline.readers.line_types import LINE_END, Lines, LineSorter
 from pipeline.readers.records import MalformedRow, TextRecordBatch
 from pipeline.readers.redaction import RecordRedactor
 from pipeline.readers.surroundings import skip_preamble, without_last_lines
+from pipeline.readers.undecodable import UNDECODABLE_BYTES, decodable, marked
 
-MAX_COLUMNS = 10_000
 UNKNOWN_TYPE = "unknown_record_type"
-
-_UNDECODABLE = "\U0010ffff"  # a noncharacter: it stands for bytes that are not UTF-8
-_UNDECODABLE_BYTES = _UNDECODABLE.encode()
 
 
 def read_delimited(
@@ -221,7 +217,7 @@ class _DelimitedReader:
             match = LINE_END.search(block)
             end = match.end() if match else len(block)
         self._names = column_names(block[:end], self._dialect)
-        _check_columns(self._names, self._layout)
+        check_columns(self._names, self._layout)
         return block[end:]
 
     def _sorted(self, text: bytes) -> _Block:
@@ -246,7 +242,10 @@ class _DelimitedReader:
         if lines.role == "unknown":
             yield run, UNKNOWN_TYPE
             return
-        if self._quoted is None or not self._quoted.is_needed_for(run):
+        if self._quoted is None or self._quoted.is_line_of_quoted_fields(run):
+            yield run, ""
+            return
+        if not self._quoted.is_needed_for(run):
             yield run, ""
             return
         if self._quoted.one_record_end(run, 0) == len(run):
@@ -278,8 +277,8 @@ class _DelimitedReader:
         details: list[Details] = []
         is_marked = False
         for name, runs in block.by_type.items():
-            text = _marked(b"".join([run.lines.body for run in runs]))
-            is_marked = is_marked or _UNDECODABLE_BYTES in text
+            text = marked(b"".join([run.lines.body for run in runs]))
+            is_marked = is_marked or UNDECODABLE_BYTES in text
             details.append(self._details(name, runs, text))
         malformed += [
             MalformedRow(row, "wrong_field_count") for each in details for row in each.unreadable
@@ -287,7 +286,7 @@ class _DelimitedReader:
         self._totals.take([*details, *self._unbalanced(block)], block.marks)
         table, row_numbers = self._in_order(details)
         if is_marked:
-            table, row_numbers, undecodable = _decodable(table, row_numbers)
+            table, row_numbers, undecodable = decodable(table, row_numbers)
             malformed += [MalformedRow(number, "invalid_encoding") for number in undecodable]
         records = _RawRecords(block.runs, self._quoted if not self._dialect.has_lines else None)
         return TextRecordBatch(
@@ -397,52 +396,11 @@ class _RawRecords:
         return records
 
 
-def column_names(header: bytes, dialect: Delimited) -> tuple[str, ...]:
-    """The names in a header record; an empty one is called by its place, `column_<n>`."""
-    cells = split_fields(header, dialect)
-    if len(cells) > MAX_COLUMNS:
-        raise PermanentError("too_many_columns", f"more than {MAX_COLUMNS} columns")
-    return tuple(cell.strip() or f"column_{at}" for at, cell in enumerate(cells, start=1))
-
-
-def _check_columns(names: Sequence[str], layout: Layout) -> None:
-    for at, name in enumerate(names, start=1):
-        if could_hold_pan(name):
-            raise PermanentError(
-                "header_looks_like_data",
-                f"column {at} of the header holds a long number: set format.header = false",
-            )
-    missing = [name for name in layout.named_columns if name not in names]
-    if missing:
-        raise PermanentError("missing_column", f"not in the header: {', '.join(missing)}")
-    twice = [name for name in layout.named_columns if names.count(name) > 1]
-    if twice:
-        raise PermanentError("duplicate_column", f"twice in the header: {', '.join(twice)}")
-
-
-def _marked(body: bytes) -> bytes:
-    """The bytes as valid UTF-8, undecodable ones replaced by a mark that `_decodable` finds."""
-    if body.isascii():
-        return body
-    try:
-        body.decode("utf-8")
-    except UnicodeDecodeError:
-        return body.decode("utf-8", _MARK_ERRORS).encode("utf-8")
-    return body
-
-
-def _mark_undecodable(error: UnicodeError) -> tuple[str, int]:
-    if isinstance(error, UnicodeDecodeError):
-        return _UNDECODABLE, error.end
-    raise error
-
-
-_MARK_ERRORS = "pantok.mark"
-codecs.register_error(_MARK_ERRORS, _mark_undecodable)
-
-
 def _rows_in(lines: bytes) -> int:
     """How many lines they are, blank ones left out."""
+    end = lines.find(b"\n")
+    if 1 < end == len(lines) - 1 and lines.find(b"\r") in (-1, end - 1):
+        return 1
     has_lone_cr = b"\r" in lines and lines.count(b"\r") != lines.count(b"\r\n")
     if has_lone_cr or b"\n\n" in lines or b"\n\r" in lines or lines[:1] in (b"\r", b"\n"):
         return sum(1 for line in LINE_END.split(lines) if line)
@@ -467,19 +425,6 @@ def _with_all_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:
     missing = pa.nulls(table.num_rows, pa.string())
     has = set(table.column_names)
     return pa.table([table.column(n) if n in has else missing for n in schema.names], schema=schema)
-
-
-def _decodable(table: pa.Table, row_numbers: pa.Array) -> tuple[pa.Table, pa.Array, list[int]]:
-    """The rows without undecodable bytes, their numbers, and the numbers of the other rows."""
-    bad: pa.ChunkedArray | None = None
-    for column in table.columns:
-        hits = pc.fill_null(pc.match_substring(column, _UNDECODABLE), False)
-        bad = hits if bad is None else pc.or_(bad, hits)
-    if bad is None or not pc.any(bad).as_py():
-        return table, row_numbers, []
-    good = pc.invert(bad)
-    undecodable = row_numbers.filter(bad.combine_chunks()).to_pylist()
-    return table.filter(good), row_numbers.filter(good.combine_chunks()), undecodable
 
 
 def _one_batch(table: pa.Table) -> pa.RecordBatch:

@@ -15,9 +15,10 @@ BLOCK_BYTES = 4 * 1024 * 1024
 A record of this length, line end included, is accepted; one of twice that never is.
 """
 
-MAX_RECORDS = 200_000
+MAX_RECORDS = 40_000
 """How many records are read at once: small ones weigh far more as rows than as bytes."""
 
+_ONE_LINE_END = frozenset({b"", b"\n", b"\r\n", b"\r"})
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -220,6 +221,8 @@ class QuotedGrammar:
 
     def __init__(self, delimiter: str, quote: str, escape: str, *, embedded_newlines: bool) -> None:
         self._delimiter = delimiter.encode()
+        self._quote, self._escape = quote.encode(), escape.encode()
+        self._between = self._quote + self._delimiter + self._quote
         self._special = tuple(text.encode() for text in (quote, escape) if text)
         d, q, e = (re.escape(text.encode()) for text in (delimiter, quote, escape))
         line_ends = b"" if embedded_newlines else rb"\r\n"
@@ -247,6 +250,24 @@ class QuotedGrammar:
         """Behind the record that begins at `start`; None when its quotes do not close."""
         match = self._one.match(block, start)
         return match.end() if match else None
+
+    def is_line_of_quoted_fields(self, block: bytes) -> bool:
+        """Whether the block is surely one record on one line, for it has the plainest of forms.
+
+        It begins and ends with a quote, and all others stand in pairs around a delimiter. To count
+        them takes a tenth of the time that a look at every field takes.
+        """
+        line = block.rstrip(b"\r\n")
+        if not self._quote or not line.startswith(self._quote) or line.startswith(self._between):
+            return False
+        if b"\n" in line or b"\r" in line or block[len(line) :] not in _ONE_LINE_END:
+            return False
+        if self._escape and self._escape in line:
+            return False
+        if line.count(self._quote) != 2 * (line.count(self._between) + 1):
+            return False
+        behind = line.rfind(self._between)
+        return behind < 0 or self._quote in line[behind + len(self._between) :]
 
     def is_needed_for(self, block: bytes) -> bool:
         """Whether a quote or an escape stands in the block; without one, lines are records."""

@@ -215,6 +215,7 @@ def test_digests_are_kept_between_the_chunks_of_a_job(stores: Stores) -> None:
     stores.quarantine.keep_digests("job", "attempt", "seen", b"12345678")
     stores.quarantine.keep_digests("job", "attempt", "distinct", b"")
     assert stores.quarantine.kept_digests("job", "attempt", "seen") == b"12345678"
+    assert stores.quarantine.kept_digests("job", "attempt", "seen", 2, 3) == b"345"
     assert stores.quarantine.kept_digests("job", "attempt", "distinct") == b""
 
 

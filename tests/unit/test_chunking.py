@@ -17,6 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline import tokenize
+from pipeline.core import stored_pans
 from pipeline.detokenize import detokenize
 from pipeline.errors import PermanentError, TransientError
 from pipeline.job import Worker, run_job
@@ -124,6 +126,33 @@ def test_a_file_in_many_invocations_ends_like_a_file_in_one(count: int) -> None:
     assert parted.opened(receipt) == whole.opened(expected) == [*PANS, PANS[0]]
     assert parted.table(receipt)["note"].equals(whole.table(expected)["note"])
     assert parted.rejects(receipt) == [401]
+
+
+def test_a_chunk_of_many_different_pans_ends_for_the_sake_of_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    content = body((7, "fine"), extra=f'"",no card\n{PANS[0]},last\n')
+    whole, parted = Scene(content), Scene(content)
+    expected = whole.run(plenty)
+    monkeypatch.setattr(tokenize, "MAX_CHUNK_PANS", 90)
+    receipt = parted.run(plenty)
+
+    assert parted.invocations == 1
+    assert len(receipt["outputs"]) == 4
+    for field in ("rows_written", "rejected_rows", "pans_distinct", "tokens_new", "tokens_reused"):
+        assert receipt[field] == expected[field], field
+    assert parted.opened(receipt) == [*PANS, PANS[0]]
+
+
+def test_counting_the_pans_of_many_chunks_goes_on_where_the_time_was_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stored_pans, "MOST_AT_ONCE", 30)
+    scene = Scene(body(extra=f"{PANS[0]},last\n"))
+    receipt = scene.run(batches(1))
+    counts = [name for _, name in scene.world.ledger.chunks if name.startswith("count.")]
+    assert len(counts) > 10
+    assert receipt["pans_distinct"] == receipt["tokens_new"] == len(PANS)
 
 
 def test_nothing_is_visible_before_the_last_chunk() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.errors import PermanentError
-from pipeline.readers.delimited import MAX_COLUMNS
+from pipeline.readers.column_names import MAX_COLUMNS
 from tests.unit.reading import PAN, a_layout, headerless, read
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from itertools import product
 
 import pytest
 from hypothesis import given, settings
@@ -144,3 +145,33 @@ def test_a_stream_is_transcoded_however_it_is_cut() -> None:
                 found += fresh
             assert found.decode().lstrip("\ufeff") == text.lstrip("\ufeff")
             assert stream.read(4) == b""
+
+
+@pytest.mark.parametrize("line_end", ["", "\n", "\r\n", "\r", "\n\n", "\r\r", "\n\r"])
+@pytest.mark.parametrize("alphabet", ['",a', '"\\,', '"\n,'])
+def test_a_line_that_surely_is_one_record_is_one(line_end: str, alphabet: str) -> None:
+    grammars = [
+        QuotedGrammar(",", '"', e, embedded_newlines=n) for e in ("", "\\") for n in (False, True)
+    ]
+    sure = 0
+    for characters in (each for size in range(1, 8) for each in product(alphabet, repeat=size)):
+        line = ("".join(characters) + line_end).encode()
+        for grammar in grammars:
+            if grammar.is_line_of_quoted_fields(line):
+                assert grammar.one_record_end(line, 0) == len(line), line
+                sure += 1
+    assert bool(sure) == (line_end in {"", "\n", "\r\n", "\r"})
+
+
+@pytest.mark.parametrize(
+    "line", [b'"a"', b'"a","b"\n', b'"a","","c"   \r\n', b'"","",""\n', b'"a","b",c\n']
+)
+def test_lines_of_quoted_fields_need_no_look_at_every_field(line: bytes) -> None:
+    assert QuotedGrammar(",", '"', "", embedded_newlines=False).is_line_of_quoted_fields(line)
+
+
+@pytest.mark.parametrize(
+    "line", [b"a,b\n", b'a,"b"\n', b'"a""b"\n', b'"a","b\n', b'"a"\n"b"\n', b'"ab"cd","x\n']
+)
+def test_other_lines_are_looked_at_field_by_field(line: bytes) -> None:
+    assert not QuotedGrammar(",", '"', "", embedded_newlines=False).is_line_of_quoted_fields(line)
