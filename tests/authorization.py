@@ -80,19 +80,23 @@ def _name_in(arn: str) -> str:
 
 def _is_met(statement: Statement, context: Context) -> bool:
     return all(
-        _holds(operator, [str(value) for value in as_list(expected)], context.get(key))
+        holds(operator, [str(value) for value in as_list(expected)], context.get(key))
         for operator, keys in statement.get("Condition", {}).items()
         for key, expected in keys.items()
     )
 
 
-def _holds(operator: str, expected: Sequence[str], actual: Sequence[str] | None) -> bool:
+def holds(operator: str, expected: Sequence[str], actual: Sequence[str] | None) -> bool:
+    """Whether one condition is met; `actual` is None where the request says nothing of the key.
+
+    Raises `ValueError` for an operator that the templates do not use.
+    """
     if operator == "Null":
         return (actual is None) == (expected == ["true"])
     if operator.endswith("IfExists"):
-        return actual is None or _holds(operator.removesuffix("IfExists"), expected, actual)
+        return actual is None or holds(operator.removesuffix("IfExists"), expected, actual)
     if operator in NEGATED:
-        return not _holds(NEGATED[operator], expected, actual)
+        return not holds(NEGATED[operator], expected, actual)
     quantifier, _, plain = operator.rpartition(":")
     among: Callable[[Iterable[bool]], bool] = all if quantifier == "ForAllValues" else any
     if plain in EQUALS:
