@@ -245,8 +245,24 @@ def test_quarantine_is_closed_even_to_a_role_that_somebody_gives_leave(role: str
         assert is_allowed(template, role, request) == (role in READERS.get(key, ())), key
 
 
-def test_an_upload_is_one_request(deployed: Deployed) -> None:
-    """README: uploaders need `s3:PutObject` on `incoming/*` and the key's `GenerateDataKey`."""
+UPLOADERS_STATEMENTS = (
+    {"Action": "cloudformation:DescribeStacks", "Resource": {"Ref": "AWS::StackId"}},
+    {"Action": "s3:PutObject", "Resource": {"Fn::Sub": "${QuarantineBucket.Arn}/incoming/*"}},
+    {"Action": "kms:GenerateDataKey", "Resource": {"Fn::GetAtt": ["QuarantineKey", "Arn"]}},
+)
+
+
+def test_an_uploader_needs_to_put_and_the_keys_data_key_alone(deployed: Deployed) -> None:
+    """What the README says of uploaders, for a role that is not of the template."""
     deployed.run("upload", "FOLDER/settlement.csv", "--layout", "acme")
-    ((operation, params),) = deployed.sent
-    assert (operation, params["Key"]) == ("s3:PutObject", "incoming/acme/settlement.csv")
+    ((operation, _),) = deployed.sent
+    assert operation == "s3:PutObject"
+    raw = copy.deepcopy(load())
+    raw["Resources"]["UploaderRole"] = {"Type": "AWS::IAM::Role", "Properties": {}}
+    attach("UploaderRole")(raw)
+    document = raw["Resources"]["Attached"]["Properties"]["PolicyDocument"]
+    document["Statement"] = [{"Effect": "Allow", **each} for each in UPLOADERS_STATEMENTS]
+    template = Template(raw)
+    assert all(is_allowed(template, "UploaderRole", each) for each in deployed.requests())
+    uploaded = f"{template.arn('QuarantineBucket')}/incoming/acme/settlement.csv"
+    assert not is_allowed(template, "UploaderRole", Request("s3:GetObject", uploaded))
