@@ -25,7 +25,10 @@ VAULT_TABLE = {"Fn::GetAtt": ["VaultTable", "Arn"]}
 DATA_KEYS_TABLE = {"Fn::GetAtt": ["DataKeysTable", "Arn"]}
 AUDIT_LOG = {"Fn::GetAtt": ["AuditLogGroup", "Arn"]}
 BULK_KEY = {"Fn::GetAtt": ["BulkKey", "Arn"]}
+DEAD_LETTER_QUEUE = {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
 QUARANTINE_OBJECTS = {"Fn::Sub": "${QuarantineBucket.Arn}/*"}
+LAYOUT_OBJECTS = {"Fn::Sub": "${QuarantineBucket.Arn}/layouts/*"}
+TOKENIZED_DATA = {"Fn::Sub": "${TokenizedBucket.Arn}/data/*"}
 LEADING_KEYS = "dynamodb:LeadingKeys"
 ACCOUNT_ROOT = {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}}
 WARM_FINGERPRINTS = "FingerprintsTable.WarmThroughput.Fn::If.1.Fn::If.1"
@@ -242,6 +245,7 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
     access.check_roles_are_assumed_by_those_meant_alone: [
         ("the account assumes the worker", edit("WorkerRole", "", Principal=ACCOUNT_ROOT)),
         ("repair without a second factor", edit("RepairRole", "", Condition=REMOVED)),
+        ("a keeper without a second factor", edit("KeeperRole", "", Condition=REMOVED)),
         ("approval without a second factor", edit("ApproverRole", "", Condition=REMOVED)),
         ("grants without a second factor", edit("GrantsRole", "", Condition=REMOVED)),
         ("an audit without a second factor", edit("AuditorRole", "", Condition=REMOVED)),
@@ -322,6 +326,26 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
         (
             "shredding reads the vault",
             edit("KeyShredPolicy", "ReadDataKeys", Resource=[VAULT_TABLE, DATA_KEYS_TABLE]),
+        ),
+        (
+            "the keeper of letters writes the ledger",
+            edit("KeeperPolicy", "ReadTheLedger", Action=["dynamodb:GetItem", "dynamodb:PutItem"]),
+        ),
+        (
+            "the keeper of letters reads the vault",
+            attach("KeeperRole", Action="dynamodb:GetItem", Resource=VAULT_TABLE),
+        ),
+    ],
+    access.check_queues_are_used_as_the_matrix_says: [
+        ("the keeper takes work", edit("KeeperPolicy", "ReplayThem", Action="sqs:ReceiveMessage")),
+        (
+            "the keeper purges",
+            edit("KeeperPolicy", "TakeDeadLetters", Action=["sqs:PurgeQueue"]),
+        ),
+        ("the keeper cannot replay", remove("KeeperPolicy", "ReplayThem")),
+        (
+            "the auditor reads letters",
+            attach("AuditorRole", Action="sqs:Receive*", Resource=DEAD_LETTER_QUEUE),
         ),
     ],
     access.check_functions_are_denied_what_they_never_do_to_the_vault: [
@@ -662,6 +686,19 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
             attach("DetokenizeRole", Action="s3:GetObject", Resource=QUARANTINE_OBJECTS),
         ),
         ("the worker cannot write rejects", remove("WorkerPolicy", "WriteRejects")),
+        (
+            "the keeper puts files",
+            edit(
+                "KeeperPolicy",
+                "KeepLayouts",
+                Resource={"Fn::Sub": "${QuarantineBucket.Arn}/incoming/*"},
+            ),
+        ),
+        ("the keeper reads output", edit("KeeperPolicy", "ReadReceipts", Resource=TOKENIZED_DATA)),
+        (
+            "the keeper deletes layouts",
+            attach("KeeperRole", Action="s3:DeleteObject", Resource=LAYOUT_OBJECTS),
+        ),
     ],
     access.check_buckets_are_listed_below_known_prefixes: [
         (
@@ -726,6 +763,7 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
     ],
     keys.check_key_policies_name_their_users_alone: [
         *VAULT_DECRYPT[5:],
+        ("the keeper cannot read layouts", remove("QuarantineKey", "LayoutsAreKept")),
         (
             "the account decrypts quarantine",
             edit("QuarantineKey", "TheAccountPuts", Action=["kms:GenerateDataKey", "kms:Decrypt"]),
@@ -960,9 +998,9 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
         ),
     ],
     buckets.check_incomplete_uploads_are_dropped: [
-        ("never", prop(f"{LIFECYCLE}.3.AbortIncompleteMultipartUpload", REMOVED)),
-        ("late", prop(f"{LIFECYCLE}.3.AbortIncompleteMultipartUpload.DaysAfterInitiation", 90)),
-        ("in one place", prop(f"{LIFECYCLE}.3.Prefix", "incoming/")),
+        ("never", prop(f"{LIFECYCLE}.4.AbortIncompleteMultipartUpload", REMOVED)),
+        ("late", prop(f"{LIFECYCLE}.4.AbortIncompleteMultipartUpload.DaysAfterInitiation", 90)),
+        ("in one place", prop(f"{LIFECYCLE}.4.Prefix", "incoming/")),
         ("switched off", prop("AccessLogBucket.LifecycleConfiguration.Rules.1.Status", "Disabled")),
     ],
     buckets.check_access_is_logged: [
@@ -1040,6 +1078,24 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
             attach("KeySetupRole", Action="s3:Get*", Resource=QUARANTINE_OBJECTS),
         ),
     ],
+    buckets.check_layouts_are_read_by_the_worker_and_their_keeper_alone: [
+        ("by anybody", remove("QuarantineBucketPolicy", "LayoutsReadByTheirKeeperToo")),
+        (
+            "in old versions",
+            edit("QuarantineBucketPolicy", "LayoutsReadByTheirKeeperToo", Action="s3:GetObject"),
+        ),
+        (
+            "by the worker alone",
+            condition(
+                "QuarantineBucketPolicy",
+                "LayoutsReadByTheirKeeperToo",
+                "ArnNotEquals",
+                "aws:PrincipalArn",
+                WORKER["AWS"],
+            ),
+        ),
+        ("for repair", attach("RepairRole", Action="s3:Get*", Resource=LAYOUT_OBJECTS)),
+    ],
     buckets.check_quarantine_is_tagged_by_the_worker_alone: [
         ("by anybody", remove("QuarantineBucketPolicy", "TaggedByTheWorkerAlone")),
     ],
@@ -1062,14 +1118,30 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
     ],
     buckets.check_card_numbers_leave_quarantine: [
         ("no rule for the tag", prop(f"{LIFECYCLE}.0.TagFilters.0.Value", "other")),
-        ("every file goes", prop(f"{LIFECYCLE}.0.TagFilters", REMOVED)),
+        ("another rule for the tag", prop(f"{LIFECYCLE}.0.TagFilters", REMOVED)),
         ("old versions stay", prop(f"{LIFECYCLE}.0.NoncurrentVersionExpiration", REMOVED)),
-        ("rejects stay", prop(f"{LIFECYCLE}.1.Status", "Disabled")),
-        ("staged parts stay", prop(f"{LIFECYCLE}.2.Status", "Disabled")),
-        ("staged parts go before a replay", prop(f"{LIFECYCLE}.2.ExpirationInDays", 14)),
+        ("rejects stay", prop(f"{LIFECYCLE}.2.Status", "Disabled")),
+        ("staged parts stay", prop(f"{LIFECYCLE}.3.Status", "Disabled")),
+        ("staged parts go before a replay", prop(f"{LIFECYCLE}.3.ExpirationInDays", 14)),
         ("the rule is off", prop(f"{LIFECYCLE}.0.Status", "Disabled")),
     ],
-    buckets.check_retention_is_a_parameter: [("fixed", prop(f"{LIFECYCLE}.0.ExpirationInDays", 7))],
+    buckets.check_every_upload_goes_and_none_before_its_replay: [
+        ("untokenized ones stay", prop(f"{LIFECYCLE}.1.Status", "Disabled")),
+        ("those of one folder go", prop(f"{LIFECYCLE}.1.Prefix", "incoming/acme/")),
+        ("with a tag", prop(f"{LIFECYCLE}.1.TagFilters", [{"Key": "x", "Value": "y"}])),
+        ("old versions stay", prop(f"{LIFECYCLE}.1.NoncurrentVersionExpiration", REMOVED)),
+        (
+            "what was replaced goes at once",
+            prop(f"{LIFECYCLE}.1.NoncurrentVersionExpiration.NoncurrentDays", 18),
+        ),
+        ("before a replay", prop(f"{LIFECYCLE}.1.ExpirationInDays", 18)),
+        ("every file at once", prop(f"{LIFECYCLE}.0.TagFilters", REMOVED)),
+        ("a short time can be set", parameter("UntokenizedRetentionDays.MinValue", 7)),
+    ],
+    buckets.check_retention_is_a_parameter: [
+        ("fixed", prop(f"{LIFECYCLE}.0.ExpirationInDays", 7)),
+        ("fixed for what nobody could tokenize", prop(f"{LIFECYCLE}.1.ExpirationInDays", 30)),
+    ],
     buckets.check_published_parts_stay: [
         ("they go", prop("TokenizedBucket.LifecycleConfiguration.Rules.0.ExpirationInDays", 30)),
     ],

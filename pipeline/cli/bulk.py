@@ -140,16 +140,26 @@ class BulkRun:
         Raises `PermanentError` `not_approved` when the time is up.
         """
         deadline = time.monotonic() + wait_seconds
-        while True:
-            try:
-                for number in self._left()[:1]:
-                    self._keep(number, self._opened(document, number))
-            except PermanentError as error:
-                if error.code != "not_approved" or time.monotonic() >= deadline:
-                    raise
-                time.sleep(POLL_SECONDS)
-            else:
-                return
+        refusal = self._refusal(document)
+        if refusal is not None:
+            job_file = _job_file(self.output)
+            say(f"to be approved by somebody else: pantok bulk approve {job_file}")
+        while refusal is not None:
+            if time.monotonic() >= deadline:
+                raise refusal
+            time.sleep(POLL_SECONDS)
+            refusal = self._refusal(document)
+
+    def _refusal(self, document: Mapping[str, Any]) -> PermanentError | None:
+        """Opens the first slice that is left, or gives the error that nobody approved that."""
+        try:
+            for number in self._left()[:1]:
+                self._keep(number, self._opened(document, number))
+        except PermanentError as error:
+            if error.code != "not_approved":
+                raise
+            return error
+        return None
 
     def finish(self, document: Mapping[str, Any]) -> None:
         """Opens what is left, keeps it sealed, and ends the job."""
@@ -202,7 +212,6 @@ def detokenize_file(
     client = ApiClient(target.session, target.outputs["ApiUrl"])
     run = BulkRun(client, list(_tokens(file)), output)
     document = run.document(purpose, _public_key(public_key))
-    say(f"to be approved by somebody else: pantok bulk approve {_job_file(output)}")
     run.wait_for_approval(document, wait_seconds)
     run.finish(document)
     return _job(document)

@@ -53,6 +53,7 @@ def test_a_file_is_opened_once_it_is_approved_and_never_after(
     early = granted_operator.pantok(*ask)
     assert early.returncode == 1
     assert "not_approved" in early.stderr
+    assert "pantok bulk approve" in early.stderr
     assert not sealed.exists()
     job_file = tmp_path / "result.sealed.job.json"
     job = json.loads(job_file.read_text())["job"]
@@ -61,6 +62,7 @@ def test_a_file_is_opened_once_it_is_approved_and_never_after(
     assert granted_operator.pantok("bulk", "approve", str(job_file), "--yes").returncode == 0
     done = granted_operator.pantok(*ask, "--json")
 
+    assert "pantok bulk approve" not in done.stderr
     assert json.loads(done.stdout)["rows"] == 230
     scanner = LeakScanner([pan.encode() for pan in PANS])
     said = [early.stdout, early.stderr, done.stdout, done.stderr, sealed.read_text()]

@@ -49,6 +49,7 @@ TABLE_ACCESS = {
     ("WorkerRole", "JobsTable"): {"ConditionCheckItem", "GetItem", "UpdateItem"},
     ("RepairRole", "JobsTable"): {"GetItem"},
     ("WatchRole", "JobsTable"): {"BatchGetItem"},
+    ("KeeperRole", "JobsTable"): {"GetItem", "Scan"},
     ("KeySetupRole", "DataKeysTable"): {"PartiQLInsert"},
     ("DetokenizeRole", "VaultTable"): {"BatchGetItem", "GetItem"},
     ("DetokenizeRole", "DataKeysTable"): {"GetItem"},
@@ -90,6 +91,10 @@ KEY_ACCESS = {
     ("RepairRole", "TablesKey"): {"Decrypt"},
     ("WatchRole", "TokenizedKey"): {"Decrypt"},
     ("WatchRole", "TablesKey"): {"Decrypt"},
+    ("KeeperRole", "QuarantineKey"): {"Decrypt", "GenerateDataKey"},
+    ("KeeperRole", "TokenizedKey"): {"Decrypt"},
+    ("KeeperRole", "QueueKey"): {"Decrypt", "GenerateDataKey"},
+    ("KeeperRole", "TablesKey"): {"Decrypt"},
     ("KeySetupRole", "FingerprintKey"): {"GenerateDataKeyWithoutPlaintext"},
     ("KeySetupRole", "TablesKey"): {"Decrypt"},
     ("DetokenizeRole", "VaultKey"): {"Decrypt"},
@@ -119,8 +124,19 @@ KEY_ACCESS = {
     ("KeyShredRole", "TablesKey"): {"Decrypt"},
 }
 ASSUMED_BY_PEOPLE = {
-    *("ApproverRole", "AuditorRole", "GrantsRole", "KeyRotationRole", "KeyShredRole"),
-    *("ReindexRole", "RepairRole", "VaultAuditRole", "VaultKeeperRole"),
+    *("ApproverRole", "AuditorRole", "GrantsRole", "KeeperRole", "KeyRotationRole"),
+    *("KeyShredRole", "ReindexRole", "RepairRole", "VaultAuditRole", "VaultKeeperRole"),
+}
+QUEUE_ACCESS = {
+    ("WorkerRole", "WorkQueue"): {
+        *("ChangeMessageVisibility", "DeleteMessage", "GetQueueAttributes", "ReceiveMessage"),
+        "SendMessage",
+    },
+    ("WorkerRole", "DeadLetterQueue"): {"SendMessage"},
+    ("KeeperRole", "WorkQueue"): {"GetQueueAttributes", "SendMessage"},
+    ("KeeperRole", "DeadLetterQueue"): {
+        *("ChangeMessageVisibility", "DeleteMessage", "ReceiveMessage"),
+    },
 }
 # What is denied outlasts whatever somebody attaches later: (role, table) → all that is not denied.
 NOT_DENIED = {
@@ -150,6 +166,8 @@ OBJECT_ACCESS = {
     },
     ("WorkerRole", "QuarantineBucket", "layouts/acquirer.toml"): {"GetObject", "GetObjectVersion"},
     ("WorkerRole", "QuarantineBucket", "rejects/job/part"): {"GetObject", *WRITING},
+    ("KeeperRole", "QuarantineBucket", "layouts/acquirer.toml"): {"GetObject", "PutObject"},
+    ("KeeperRole", "TokenizedBucket", "receipts/job.json"): {"GetObject"},
     ("RepairRole", "QuarantineBucket", "rejects/job/part"): {"GetObject"},
     ("RepairRole", "QuarantineBucket", "incoming/auto/file"): {"PutObject"},
     ("RepairRole", "TokenizedBucket", "receipts/job.json"): {"GetObject"},
@@ -274,6 +292,18 @@ def check_tables_are_used_as_the_matrix_says(template: Template) -> list[str]:
             found |= granted(policy, DYNAMODB_ACTIONS, f"{template.arn(table)}/index/any")
             expected = {f"dynamodb:{name}" for name in TABLE_ACCESS.get((role, table), ())}
             findings += difference(f"{role} on {table}", found, expected)
+    return findings
+
+
+def check_queues_are_used_as_the_matrix_says(template: Template) -> list[str]:
+    findings = []
+    actions = operations("sqs")
+    for role in template.of_type("AWS::IAM::Role"):
+        policy = identity_statements(template, role)
+        for queue in template.of_type("AWS::SQS::Queue"):
+            found = granted(policy, actions, template.arn(queue))
+            expected = {f"sqs:{name}" for name in QUEUE_ACCESS.get((role, queue), ())}
+            findings += difference(f"{role} on {queue}", found, expected)
     return findings
 
 

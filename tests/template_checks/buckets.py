@@ -188,7 +188,7 @@ def undenied(template: Template, actions: frozenset[str], key: str, *but: str) -
 
 
 def check_quarantine_is_read_by_the_worker_alone(template: Template) -> list[str]:
-    keys = ("incoming/file", "layouts/file", "staging/file", "any/object")
+    keys = ("incoming/file", "staging/file", "any/object")
     findings = [
         f"others may {action} {key}"
         for key in keys
@@ -202,16 +202,21 @@ def check_quarantine_is_read_by_the_worker_alone(template: Template) -> list[str
     return findings
 
 
-def check_rejects_are_read_by_the_worker_and_for_repair_alone(template: Template) -> list[str]:
-    readers = ("WorkerRole", "RepairRole")
-    findings = [
-        f"others may {action}" for action in undenied(template, S3_READS, "rejects/file", *readers)
-    ]
-    arn = f"{template.arn('QuarantineBucket')}/rejects/file"
+def others_who_read(template: Template, key: str, *readers: str) -> list[str]:
+    findings = [f"others may {action}" for action in undenied(template, S3_READS, key, *readers)]
+    arn = f"{template.arn('QuarantineBucket')}/{key}"
     for role in template.of_type("AWS::IAM::Role").keys() - set(readers):
         policy = identity_statements(template, role)
         findings += [f"{role} may {action}" for action in granted(policy, S3_READS, arn)]
     return findings
+
+
+def check_rejects_are_read_by_the_worker_and_for_repair_alone(template: Template) -> list[str]:
+    return others_who_read(template, "rejects/file", "WorkerRole", "RepairRole")
+
+
+def check_layouts_are_read_by_the_worker_and_their_keeper_alone(template: Template) -> list[str]:
+    return others_who_read(template, "layouts/file", "WorkerRole", "KeeperRole")
 
 
 def check_quarantine_is_tagged_by_the_worker_alone(template: Template) -> list[str]:
@@ -238,6 +243,7 @@ def check_uploads_are_announced(template: Template) -> list[str]:
 
 
 DEAD_LETTER_DAYS = 14  # a replay goes on from what earlier attempts staged
+WORK_QUEUE_DAYS = 4  # before that, a version that another one replaced waits there
 
 
 def expires(rule: dict[str, Any], prefix: str) -> bool:
@@ -260,16 +266,34 @@ def check_card_numbers_leave_quarantine(template: Template) -> list[str]:
         expires(r, "staging/") and r["ExpirationInDays"] > 2 * DEAD_LETTER_DAYS for r in rules
     ):
         findings.append("staged parts stay, or go before a replay")
-    for rule in rules:
-        is_intake = not rule.get("Prefix") or rule["Prefix"].startswith("incoming")
-        if is_intake and "ExpirationInDays" in rule and rule.get("TagFilters") != tokenized:
-            findings.append("files go before they are tokenized")
+    return findings
+
+
+def check_every_upload_goes_and_none_before_its_replay(template: Template) -> list[str]:
+    waits = WORK_QUEUE_DAYS + DEAD_LETTER_DAYS
+    rules = [
+        rule
+        for rule in lifecycle_rules(template, "QuarantineBucket")
+        if "incoming/".startswith(rule.get("Prefix", "")) and not rule.get("TagFilters")
+    ]
+    expiring = [rule for rule in rules if "ExpirationInDays" in rule]
+    noncurrent = [rule for rule in rules if "NoncurrentVersionExpiration" in rule]
+    findings = [] if expiring else ["a file stays that nobody could tokenize"]
+    if not noncurrent:
+        findings.append("a version stays that nobody could tokenize")
+    if any(rule["ExpirationInDays"] <= waits for rule in expiring):
+        findings.append("files go before their replay")
+    if any(rule["NoncurrentVersionExpiration"]["NoncurrentDays"] <= waits for rule in noncurrent):
+        findings.append("versions that were replaced go before their replay")
+    if template.parameters["UntokenizedRetentionDays"]["MinValue"] <= waits:
+        findings.append("the parameter may be too short")
     return findings
 
 
 def check_retention_is_a_parameter(template: Template) -> list[str]:
     parameters = {
         ("QuarantineBucket", "tokenized-sources"): "SourceRetentionDays",
+        ("QuarantineBucket", "any-source"): "UntokenizedRetentionDays",
         ("QuarantineBucket", "rejects"): "RejectRetentionDays",
         ("AccessLogBucket", "logs"): "AccessLogRetentionDays",
     }

@@ -59,6 +59,7 @@ USERS = {
     "QuarantineKey": {
         "WorkerRole": READING_AND_WRITING,
         "RepairRole": READING_AND_WRITING,
+        "KeeperRole": READING_AND_WRITING,
         UPLOADER_ARN: READING_AND_WRITING,
         ACCOUNT_ROOT: {"GenerateDataKey"},
     },

@@ -2,7 +2,9 @@
 
 import pytest
 
+from tests.authorization import Request, holds, is_allowed
 from tests.policies import covers_action, covers_resource, denies, grants, matches, principals
+from tests.template import Template, load
 
 TABLE = "arn:aws:dynamodb:eu-central-1:111122223333:table/vault"
 
@@ -98,3 +100,51 @@ def test_a_conditional_denial_does_not_count() -> None:
 )
 def test_everybody_has_many_spellings(statement: dict[str, object]) -> None:
     assert "*" in principals(statement)
+
+
+@pytest.mark.parametrize(
+    ("operator", "expected", "actual", "result"),
+    [
+        ("StringEquals", ["a", "b"], ["b"], True),
+        ("StringEquals", ["a"], ["c"], False),
+        ("StringEquals", ["a"], None, False),
+        ("StringEqualsIfExists", ["a"], None, True),
+        ("StringEqualsIfExists", ["a"], ["c"], False),
+        ("StringNotEquals", ["a"], ["a"], False),
+        ("StringNotEquals", ["a"], None, True),
+        ("StringLike", ["layouts/*"], ["layouts/"], True),
+        ("StringLikeIfExists", ["layouts/*"], ["incoming/"], False),
+        ("ArnNotEquals", ["arn:a", "arn:b"], ["arn:b"], False),
+        ("ArnNotEquals", ["arn:a", "arn:b"], ["arn:c"], True),
+        ("Bool", ["false"], ["true"], False),
+        ("Null", ["true"], None, True),
+        ("Null", ["false"], None, False),
+        ("ForAllValues:StringEquals", ["a", "b"], ["a", "b"], True),
+        ("ForAllValues:StringEquals", ["a"], ["a", "b"], False),
+        ("ForAllValues:StringLike", ["a*"], None, True),
+        ("ForAnyValue:StringEquals", ["a"], ["a", "b"], True),
+        ("ForAnyValue:StringEquals", ["a"], None, False),
+    ],
+)
+def test_a_condition_holds_as_in_iam(
+    operator: str, expected: list[str], actual: list[str] | None, result: bool
+) -> None:
+    assert holds(operator, expected, actual) is result
+
+
+def test_an_operator_that_is_not_known_is_not_guessed_at() -> None:
+    with pytest.raises(ValueError, match="IpAddress"):
+        holds("IpAddress", ["10.0.0.0/8"], ["10.0.0.1"])
+
+
+def test_a_request_takes_the_roles_leave_and_the_keys_and_meets_no_denial() -> None:
+    template = Template(load())
+    key, through_s3 = template.arn("QuarantineKey"), ["s3.eu-central-1.amazonaws.com"]
+    opening = Request("kms:Decrypt", key, {"kms:ViaService": through_s3})
+    assert is_allowed(template, "KeeperRole", opening)
+    assert not is_allowed(template, "KeeperRole", Request("kms:Decrypt", key))
+    assert not is_allowed(template, "AuditorRole", opening)
+    work = Request("sqs:SendMessage", template.arn("WorkQueue"))
+    assert is_allowed(template, "KeeperRole", work)
+    in_clear = Request(work.action, work.resource, {"aws:SecureTransport": ["false"]})
+    assert not is_allowed(template, "KeeperRole", in_clear)
