@@ -107,7 +107,7 @@ _BREAK = re.compile(r"[!?;,]\s|(?<=[^\W\d_]{5})(?<!nr)(?<!no)(?<!num)(?<!ref)\.\
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WORD = re.compile(r"[^\W\d_]+")
 _REMARK = re.compile(r"\s?[(\[]([^()\[\]0-9]{1,40})[)\]]")
-_OTHER_NUMBER = re.compile(r"(?<![^\W\d_])\d+|\d{3}")  # the words before it are its own
+_OTHER_NUMBER = re.compile(r"(?<![^\W_])\d+|\d{3}")  # the words before it are its own
 
 
 def label_before(text: str) -> Label | None:

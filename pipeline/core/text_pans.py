@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.core.guard import (
     CELL_RUN,
@@ -26,6 +27,7 @@ from pipeline.core.guard import (
 )
 from pipeline.core.pans import MAX_PAN_DIGITS, MIN_PAN_DIGITS, passes_luhn, scheme_of
 from pipeline.core.text_labels import Label, label_after, label_before, mentions_card
+from pipeline.core.text_marked import Marked, marked_groups, suspects_for_marks
 from pipeline.core.text_shapes import Groups, grouping_weight, surroundings_weight
 
 NEAR_CHARACTERS = 100
@@ -48,10 +50,11 @@ _LENGTHS: dict[str, tuple[frozenset[int], frozenset[int]]] = {
     "troy": (frozenset({16}), frozenset()),
     "verve": (frozenset({16, 19}), frozenset({18})),
     "uatp": (frozenset(), frozenset({15})),
-    # Humo 9860 and UzCard 8600, and JCB's 2131 of old: no prefixes for the strict guard.
-    "unknown": (frozenset(), frozenset({15, 16})),
+    # Humo 9860 and UzCard 8600, JCB's 2131 and 1800 of old, 35 as test data has it for JCB, and
+    # Maestro's 0604: no prefixes for the strict guard.
+    "unknown": (frozenset(), frozenset({12, 15, 16})),
 }
-_RARE_PREFIXES = ("9860", "8600", "2131")
+_RARE_PREFIXES = ("9860", "8600", "2131", "35", "0604")
 
 _OWN_LENGTH = 2
 _OTHER_LENGTH = -1
@@ -61,6 +64,8 @@ _LABELLED_OTHER = -3
 _LABELLED_NEVER = -9
 _NO_CHECK_DIGIT = -5  # some UnionPay cards; only a word right beside makes up for it
 _PADDED = -1
+_MARKED = 2
+_LISTED = -2
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +85,41 @@ def find_pans_in_text(text: str, known: KnownPans = NO_KNOWN_PANS) -> list[Hit]:
         for run in CELL_RUN.finditer(view):
             exact = without_overlaps(hits_in_run(run, known, full=False))
             found += [*exact, *_by_weight(view, run, exact)]
+        found += [_hit(each) for each in marked_groups(view) if _is_pan(view, each, known)]
     return without_overlaps(found)
 
 
 def find_in_text_column(column: pa.Array, known: KnownPans = NO_KNOWN_PANS) -> dict[int, list[Hit]]:
     """The PANs in an Arrow column of `string`, by row index."""
-    indices, cells = suspects_in(column, MIN_PAN_DIGITS)
-    pairs = zip(indices.to_pylist(), cells.to_pylist(), strict=True)
+    indices = _suspects(column)
+    pairs = zip(indices.to_pylist(), column.take(indices).to_pylist(), strict=True)
     found = {index: find_pans_in_text(cell, known) for index, cell in pairs}
     return {index: hits for index, hits in found.items() if hits}
+
+
+def _suspects(column: pa.Array) -> pa.Array:
+    """The row indices of the cells with enough digits for a PAN."""
+    indices, _ = suspects_in(column, MIN_PAN_DIGITS)
+    marked = suspects_for_marks(column)
+    if not len(marked):
+        return indices
+    return pc.unique(pa.concat_arrays([indices, marked.cast(indices.type)]))
+
+
+def _is_pan(text: str, marked: Marked, known: KnownPans) -> bool:
+    """Whether groups that marks part are a PAN's; a list of numbers needs a word for cards."""
+    if known.has(marked.digits.encode("ascii")):
+        return True
+    weight = _weight_of_number(marked.digits)
+    if weight != _OWN_LENGTH:
+        return False
+    weight += _LISTED if marked.is_like_a_list else _MARKED
+    words = _weight_of_words(text, marked.start, marked.end, len(marked.digits))
+    return weight + words >= ACCEPTED
+
+
+def _hit(marked: Marked) -> Hit:
+    return Hit(marked.start, marked.end, marked.digits.encode("ascii"))
 
 
 def _by_weight(text: str, run: re.Match[str], exact: list[Hit]) -> Iterator[Hit]:
@@ -126,7 +157,7 @@ def _candidate(text: str, groups: Groups, first: int, last: int) -> _Candidate |
     """The groups as a candidate; None if no scheme issues such a number."""
     start, end = groups.edges[first], groups.edges[last + 1]
     digits = groups.digits[start:end]
-    if first == last:
+    if first == last and not digits.startswith(_RARE_PREFIXES):
         digits = digits.lstrip("0")
     weight = _weight_of_number(digits)
     if weight is None:

@@ -22,6 +22,7 @@ _NOT_ONLY_CARDS = frozenset({(4, 4, 4), (3, 3, 3, 4), (4, 4, 5), (4, 5, 6)})  # 
 _EMBOSSED = 2
 _GROUPED_OTHERWISE = -1
 _MIXED_SEPARATORS = -3
+_MIXED_EMBOSSED = -1
 _BROKEN = -2  # numbers below one another are a list more often than a card in pieces
 _PART_OF_A_CHAIN = -3
 _END_OF_A_CHAIN = -5
@@ -59,8 +60,6 @@ _UNIT_LETTERS = 2
 _CODE_LETTERS = 4  # prefixes of identifiers are short and capital: TRX, INV, 1Z
 _GROUP_DIGITS = (4, 5, 6)
 _DAY_DIGITS = 2  # or an hour, a minute
-_CENT_DIGITS = 2
-_WHOLE_DIGITS = 3  # before a decimal point with more than ten digits behind it
 _EXPIRY_OR_CODE = 4  # digits: MMYY, or a verification code
 
 
@@ -99,14 +98,14 @@ def grouping_weight(groups: Groups, first: int, last: int) -> int:
     """What the grouping of a number says for its being a card's."""
     if first == last:
         return 0
+    lengths = tuple(groups.length(at) for at in range(first, last + 1))
+    is_embossed = lengths in _CARD_GROUPINGS
     separators = {_kind_of(each) for each in groups.separators[first:last]}
     if len(separators - {_LINE_BREAK}) > 1:
-        return _MIXED_SEPARATORS
-    lengths = tuple(groups.length(at) for at in range(first, last + 1))
+        return _MIXED_EMBOSSED if lengths == (4, 4, 4, 4) else _MIXED_SEPARATORS
     is_decimal = separators == {"."} and len(lengths) == 2
-    if is_decimal and (lengths[0] <= _WHOLE_DIGITS or lengths[1] <= _CENT_DIGITS):
+    if is_decimal and not is_embossed:
         return _OTHER_SYSTEM
-    is_embossed = lengths in _CARD_GROUPINGS
     weight = _EMBOSSED if is_embossed else _GROUPED_OTHERWISE
     if lengths in _NOT_ONLY_CARDS:
         weight = 0

@@ -1,0 +1,75 @@
+"""Card numbers whose groups are parted by what otherwise parts numbers: `4111|1111|…`, markup, `·`.
+
+Anything may stand between two numbers, so only groups as they are embossed count here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.core.guard import CELL_RUN
+
+# A tag, a character reference (HTML 13.5), an escaped byte (RFC 3986, 2.1), or any other mark.
+_MARKUP = "<[^<>]{1,40}>|&#?[0-9A-Za-z]{2,6};|%[0-9A-Fa-f]{2}"
+_MARKS = rf"(?:(?:{_MARKUP}|[^\w\r\n]|_){{1,6}}|[xX])"
+_SHAPES = (  # 4-4-4-4; 4-6-5 and 4-6-4
+    "([0-9]{4})MARKS([0-9]{4})MARKS([0-9]{4})MARKS([0-9]{4})",
+    "([0-9]{4})MARKS([0-9]{6})MARKS([0-9]{4,5})",
+)
+_SEARCHED = [
+    re.compile(f"(?<![0-9])(?=({shape})(?![0-9]))".replace("MARKS", _MARKS)) for shape in _SHAPES
+]
+_MARKS_FOR_ARROW = rf"(?:(?:{_MARKUP}|[^\p{{L}}\p{{Nd}}\r\n]){{1,6}}|[xX])"
+_SUSPICIOUS = r"\p{Nd}{4}MARKS\p{Nd}{4,6}MARKS\p{Nd}{4,5}".replace("MARKS", _MARKS_FOR_ARROW)
+_NEXT = re.compile(rf"{_MARKS}([0-9]+)")
+_MOST_BEHIND = 2  # groups: an expiry and a verification code
+_LONGEST_BEHIND = 4  # digits: MMYY
+_IN_A_LIST = re.compile(r"\s*[,;+]\s+|\s*:\s*")  # as numbers that belong together are listed
+_NEAR = 160  # characters: three groups behind, with markup between
+_BEFORE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """The digits of groups that marks part, and where in the text they begin and end."""
+
+    start: int
+    end: int
+    is_like_a_list: bool
+    digits: str = field(repr=False)
+
+
+def marked_groups(text: str) -> Iterator[Marked]:
+    """Groups as of a card, parted by marks, that are not the midst or beginning of a list."""
+    for pattern in _SEARCHED:
+        for match in pattern.finditer(text):
+            start, end = match.span(1)
+            if CELL_RUN.fullmatch(match[1]) or _is_of_a_list(text, match):
+                continue
+            first = text[match.end(2) : match.start(3)]
+            digits = "".join(each for each in match.groups()[1:])
+            yield Marked(start, end, bool(_IN_A_LIST.fullmatch(first)), digits)
+
+
+def suspects_for_marks(column: pa.Array) -> pa.Array:
+    """The row indices of the cells (Arrow `string`) that may hold such groups."""
+    return pc.indices_nonzero(pc.fill_null(pc.match_substring_regex(column, _SUSPICIOUS), False))
+
+
+def _is_of_a_list(text: str, match: re.Match[str]) -> bool:
+    """Whether numbers go on in the same way, as no expiry and code behind a card would."""
+    marks = text[match.end(2) : match.start(3)]
+    before = text[max(match.start(1) - _BEFORE, 0) : match.start(1)]
+    if before.endswith(marks) and before.removesuffix(marks)[-4:].isdigit():
+        return True
+    behind = text[match.end(1) : match.end(1) + _NEAR]
+    at, groups = 0, []
+    while (each := _NEXT.match(behind, at)) and behind.startswith(marks, at):
+        groups.append(len(each[1]))
+        at = each.end()
+    return len(groups) > _MOST_BEHIND or any(each > _LONGEST_BEHIND for each in groups)
