@@ -27,8 +27,8 @@ class Approvals(Protocol):
     def describe(self, job: BulkJob) -> bytes:
         """A wrapped key that only an approval of this very job unwraps."""
 
-    def find(self, job: BulkJob) -> Approval | None:
-        """The latest approval of exactly this job; None if there is none."""
+    def find(self, job: BulkJob) -> Sequence[Approval]:
+        """The approvals of exactly this job, the latest first."""
 
     def proves(self, job: BulkJob, wrapped_key: bytes) -> bool:
         """Whether KMS unwraps the job's key now, in the context of this very job."""
@@ -119,18 +119,22 @@ class Bulk:
         return SealedSlice(sealed, len(items) - errors, errors)
 
     def end(self, request: Request, job: BulkJob) -> None:
-        """Retires the approval, after which nothing of the job can be opened any more."""
+        """Retires each approval, after which nothing of the job can be opened any more.
+
+        KMS may go on listing one that is retired for some minutes, so it is asked once.
+        """
         if request.caller.principal != job.requester:
             self._refuse(request, "not_requester")
         self._approved.pop(job, None)
-        while (approval := self._approvals.find(job)) is not None:
+        for approval in self._approvals.find(job):
             self._approvals.end(approval)
 
     def _check(self, request: Request, job: BulkJob, wrapped_key: bytes, one: Slice) -> None:
         if request.caller.principal != job.requester or request.purpose != job.reason:
             self._refuse(request, "not_requester")
         root = bytes.fromhex(job.tokens_root)
-        if not belongs(one.tokens, one.number, job.slices, one.proof, root):
+        is_whole = len(one.tokens) == job.rows_in(one.number)
+        if not (is_whole and belongs(one.tokens, one.number, job.slices, one.proof, root)):
             self._refuse(request, "not_of_this_job")
         if not self._is_approved(job, wrapped_key):
             self._refuse(request, "not_approved")
@@ -146,8 +150,8 @@ class Bulk:
         if asked_at is not None and now - asked_at <= APPROVAL_KNOWN_FOR:
             return True
         self._approved.pop(job, None)
-        approval = self._approvals.find(job)
-        if approval is None or now - approval.made_at > APPROVAL_LASTS:
+        approvals = self._approvals.find(job)
+        if not approvals or now - approvals[0].made_at > APPROVAL_LASTS:
             return False
         if not self._approvals.proves(job, wrapped_key):
             return False

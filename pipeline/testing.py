@@ -516,11 +516,16 @@ class MemoryUsages:
 
 
 class MemoryApprovals:
-    """Wrapped keys and approvals of bulk jobs: `approve` stands for somebody else."""
+    """Wrapped keys and approvals of bulk jobs: `approve` stands for somebody else.
+
+    With `lists_retired`, approvals that have ended are still found, as in KMS for some minutes.
+    """
 
     def __init__(self) -> None:
         self.wrapped: dict[bytes, BulkJob] = {}
         self.approvals: dict[BulkJob, Approval] = {}
+        self.lists_retired = False
+        self._retired: dict[BulkJob, Approval] = {}
 
     def describe(self, job: BulkJob) -> bytes:
         """A wrapped key, which is nothing but a number here."""
@@ -532,9 +537,10 @@ class MemoryApprovals:
         """Approves exactly this job."""
         self.approvals[job] = Approval(f"grant {job.job_id}", made_at)
 
-    def find(self, job: BulkJob) -> Approval | None:
-        """None if there is none."""
-        return self.approvals.get(job)
+    def find(self, job: BulkJob) -> Sequence[Approval]:
+        """One at most."""
+        listed = {**self._retired, **self.approvals} if self.lists_retired else self.approvals
+        return [listed[job]] if job in listed else []
 
     def proves(self, job: BulkJob, wrapped_key: bytes) -> bool:
         """Only an approved job's own key is unwrapped."""
@@ -542,6 +548,7 @@ class MemoryApprovals:
 
     def end(self, approval: Approval) -> None:
         """Forgets it."""
+        self._retired |= {job: each for job, each in self.approvals.items() if each == approval}
         self.approvals = {job: each for job, each in self.approvals.items() if each != approval}
 
 

@@ -1369,6 +1369,7 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
         ("in one place", prop("Api.MethodSettings.0.ResourcePath", "/tokenize")),
         ("nothing is said", prop("Api.MethodSettings", REMOVED)),
         ("answers are cached", prop("Api.MethodSettings.0.CachingEnabled", True)),
+        ("traces have URLs", prop("Api.TracingEnabled", True)),
         ("access is", prop("Api.AccessLogSetting", {"DestinationArn": "x", "Format": "$context"})),
     ],
     api.check_the_api_is_throttled: [

@@ -113,6 +113,7 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
         ("nothing of keys", no_selector(0)),
         ("nothing of files", no_selector(1)),
         ("nothing of the vault", no_selector(2)),
+        ("nothing of grants and data keys", no_selector(3)),
         ("of another table", selector(2, ["arn:aws:dynamodb:x:1:table/other"])),
         ("nothing at all", prop("Trail.AdvancedEventSelectors", REMOVED)),
     ],

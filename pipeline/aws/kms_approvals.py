@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -36,15 +36,15 @@ class KMSApprovals:
             )
         return response["CiphertextBlob"]
 
-    def find(self, job: BulkJob) -> Approval | None:
-        """The latest grant for exactly this context, and for decrypting alone."""
+    def find(self, job: BulkJob) -> Sequence[Approval]:
+        """The grants for exactly this context, and for decrypting alone; the latest first."""
         wanted = {"EncryptionContextEquals": job.encryption_context}
         found = [
             Approval(grant["GrantId"], grant["CreationDate"])
             for grant in self._grants()
             if grant.get("Constraints") == wanted and grant["Operations"] == ["Decrypt"]
         ]
-        return max(found, key=lambda approval: approval.made_at, default=None)
+        return sorted(found, key=lambda approval: approval.made_at, reverse=True)
 
     def proves(self, job: BulkJob, wrapped_key: bytes) -> bool:
         """False when KMS denies it, or when key and job do not belong together."""

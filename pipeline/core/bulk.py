@@ -45,6 +45,10 @@ class BulkJob:
         """How many slices its rows make."""
         return -(-int(self.rows) // SLICE_TOKENS)
 
+    def rows_in(self, number: int) -> int:
+        """How many rows the slice of that number (from 0) has; the root tells nothing of that."""
+        return min(SLICE_TOKENS, int(self.rows) - number * SLICE_TOKENS)
+
 
 @dataclass(frozen=True, slots=True)
 class Approval:

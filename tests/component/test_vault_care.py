@@ -336,6 +336,27 @@ def test_retention_forgets_what_is_old_in_its_scope_alone(house: House) -> None:
     assert expire(is_dry_run=False) == 0
 
 
+def test_retention_stops_when_a_succession_begins_meanwhile(house: House) -> None:
+    """What a worker claims under the new version would lead to a token that opens no more."""
+    old = house.tokenize(CARDS[:30])
+    house.now += 30 * DAY
+    pages = house.forgetting.expire("shop", 20 * DAY, Progress(), is_dry_run=False)
+    next(pages)
+    _begin(house)
+    left = {
+        token: card
+        for token, card in zip(old, CARDS, strict=False)
+        if token in house.world.vault.rows
+    }
+    assert house.tokenize(list(left.values())) == list(left)
+
+    with pytest.raises(PermanentError, match="succession_under_way"):
+        list(pages)
+
+    assert house.opened(list(left)) == list(left.values())
+    assert set(house.world.fingerprints.tokens.values()) == set(left)
+
+
 # Shredding
 
 

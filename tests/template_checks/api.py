@@ -56,7 +56,7 @@ def check_callers_need_no_right_to_invoke_functions(template: Template) -> list[
 
 
 def check_no_request_is_written_down(template: Template) -> list[str]:
-    """DataTraceEnabled logs bodies, execution logs and access logs show paths."""
+    """DataTraceEnabled logs bodies; execution logs, access logs and traces show paths."""
     findings = []
     for name, stage in template.of_type("AWS::ApiGateway::Stage").items():
         settings = stage.get("MethodSettings", [])
@@ -69,6 +69,8 @@ def check_no_request_is_written_down(template: Template) -> list[str]:
                 findings.append(f"{name}: caches answers")
         if stage.get("AccessLogSetting"):
             findings.append(f"{name}: logs paths")
+        if stage.get("TracingEnabled"):
+            findings.append(f"{name}: traces URLs")
     return findings
 
 

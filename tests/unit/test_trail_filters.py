@@ -167,6 +167,35 @@ def test_those_who_are_there_by_trade_are_not(role: str) -> None:
     assert counted(data("dynamodb", "GetItem", session(role))) == set()
 
 
+def written(table: str, who: Any, *others: str, **more: Any) -> dict[str, Any]:
+    tables = [f"arn:aws:dynamodb:x:{ACCOUNT}:table/{STACK}-{each}" for each in (*others, table)]
+    resources = [{"type": "AWS::DynamoDB::Table", "ARN": each} for each in tables]
+    return data("dynamodb", "PutItem", who, resources=resources, **more)
+
+
+def test_whoever_changes_the_grants_is_counted() -> None:
+    keeper = session("GrantsRole")
+    assert counted(written("grants", keeper)) == {"GrantsChanged"}
+    assert counted(written("grants", keeper, "limits")) == {"GrantsChanged"}
+    for stranger in STRANGERS:
+        assert counted(written("grants", stranger)) == {"GrantsChanged", "VaultUsedByOthers"}
+
+
+KEEPERS_OF_KEYS = ("KeyRotationRole", "KeyShredRole", "KeySetupRole", "ReindexRole")
+
+
+@pytest.mark.parametrize("role", [*KEEPERS_OF_KEYS, "WorkerRole", "TokenizeRole"])
+def test_a_stranger_who_changes_data_keys_is_counted_and_their_keepers_are_not(role: str) -> None:
+    assert counted(written("data-keys", session(role))) == set()
+    for stranger in STRANGERS:
+        assert counted(written("data-keys", stranger)) == {"VaultUsedByOthers"}
+
+
+@pytest.mark.parametrize("role", ["GrantsRole", "KeyRotationRole", "KeyShredRole", "KeySetupRole"])
+def test_who_keeps_grants_or_keys_and_is_denied_the_vault_is_counted(role: str) -> None:
+    assert counted(written("vault", session(role), **DENIED)) == {"StoresDenied"}
+
+
 @pytest.mark.parametrize("name", ["GetObject", "GetObjectTagging", "GetObjectAttributes"])
 @pytest.mark.parametrize("who", [*STRANGERS, session("DetokenizeRole")])
 def test_whoever_else_reads_a_file_in_quarantine_is_counted(name: str, who: Any) -> None:

@@ -34,6 +34,7 @@ ALARMS = {
     "VaultUsedByOthersAlarm": {"VaultUsedByOthers"},
     "QuarantineReadByOthersAlarm": {"QuarantineReadByOthers"},
     "StoresDeniedAlarm": {"StoresDenied"},
+    "GrantsChangedAlarm": {"GrantsChanged"},
     "TablesCopiedAlarm": {"TablesCopied"},
     "KeysEndangeredAlarm": {"KeysEndangered"},
     "PoliciesChangedAlarm": {"PoliciesChanged"},

@@ -41,6 +41,12 @@ def check_the_trail_tells_of_everything_that_matters(template: Template) -> list
             "resources.type": ["AWS::DynamoDB::Table"],
             "resources.ARN": [pipeline.arn("VaultTable")],
         },
+        {
+            "eventCategory": ["Data"],
+            "resources.type": ["AWS::DynamoDB::Table"],
+            "readOnly": ["false"],
+            "resources.ARN": [pipeline.arn("GrantsTable"), pipeline.arn("DataKeysTable")],
+        },
     ]
     return [] if selectors(template) == expected else [f"{selectors(template)}"]
 
