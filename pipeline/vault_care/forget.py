@@ -81,7 +81,10 @@ class Forgetting:
     def expire(
         self, scope: str, older_than: timedelta, progress: Progress, *, is_dry_run: bool
     ) -> Iterator[tuple[int, int]]:
-        """Forgets the rows of a scope that are older; yields how many of a page's rows are."""
+        """Forgets the rows of a scope that are older; yields how many of a page's rows are.
+
+        Raises `PermanentError` `succession_under_way` when one begins meanwhile.
+        """
         identifier = self._identifier()
         progress.begun_at(self.clock(), self.data_keys.key_ring().generation)
         before = iso_time(self.clock() - older_than)
@@ -110,6 +113,8 @@ class Forgetting:
         return entry
 
     def _destroy(self, row: SealedPan, identifier: Identifier) -> Forgotten:
+        # Asked for each row: a pass takes hours, in which a succession may begin.
+        must_be_settled(self.data_keys.key_ring(), self.clock())
         fingerprints = () if is_one_time(row) else identifier.fingerprints(row)
         forgotten = Forgotten(row.token, self.purpose, self.principal, iso_time(self.clock()))
         self.trail.note(forgotten)
