@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import httptools
 
 READ_BYTES = 32 * 1024  # more than an answer to 100 look-ups
+FIRST_FINAL_STATUS = 200  # an answer below that says that another one follows (RFC 9110, 15.2)
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -72,15 +73,20 @@ class _AnswerParser:
 
     # What the parser calls; it is let go of at the end, for it knows this object.
 
+    def on_message_begin(self) -> None:
+        if self.is_whole:  # two answers to one request: whose the second is, nobody knows
+            raise httptools.HttpParserError
+
     def on_body(self, body: bytes) -> None:
         self._body.append(body)
 
     def on_message_complete(self) -> None:
-        if self._parser is not None:
-            self.is_whole = True
-            self.is_kept_alive = self._parser.should_keep_alive()
-            self._status = self._parser.get_status_code()
-            self._parser = None
+        if self._parser is None or self._parser.get_status_code() < FIRST_FINAL_STATUS:
+            return
+        self.is_whole = True
+        self.is_kept_alive = self._parser.should_keep_alive()
+        self._status = self._parser.get_status_code()
+        self._parser = None
 
     def answer(self) -> Answer:
         return Answer(self._status, b"".join(self._body))
@@ -104,6 +110,16 @@ class Connection:
         """Whether some of the request is still to be sent."""
         return bool(self._unsent)
 
+    def is_quiet(self) -> bool:
+        """Whether nothing came since the last answer: neither its end nor what nobody asked for."""
+        try:
+            self._socket.recv(1)
+        except _WOULD_BLOCK:
+            return True
+        except OSError:
+            return False
+        return False
+
     def begin(self, request: bytes) -> None:
         """Starts to send; raises `ConnectionLostError`."""
         self._unsent = memoryview(request)
@@ -124,7 +140,7 @@ class Connection:
             raise ConnectionLostError from None
         if not parser.is_whole:  # the other side closed
             raise ConnectionLostError
-        self.is_reusable = parser.is_kept_alive
+        self.is_reusable = parser.is_kept_alive and not self._unsent
         return parser.answer()
 
     def _send(self) -> None:

@@ -121,7 +121,7 @@ class DynamoDBCalls:
             trouble = TransientError("aws_unreachable", f"dynamodb:{operation}")
             raise _PassingError(trouble) from None
         if answer.status == 200:
-            return orjson.loads(answer.body)
+            return _document(operation, answer)
         code = _error_code(answer)
         trouble = transient(f"dynamodb:{operation}", code)
         raise _PassingError(trouble) if is_throttle(code) or answer.status >= 500 else trouble
@@ -155,6 +155,18 @@ class DynamoDBCalls:
 def _head(path: str, headers: Mapping[str, str]) -> bytes:
     lines = "\r\n".join([f"{name}: {value}" for name, value in headers.items()])
     return f"POST {path} HTTP/1.1\r\n{lines}\r\n\r\n".encode()
+
+
+def _document(operation: str, answer: Answer) -> Any:
+    """What a success says; all bulk calls give `Responses`, and without them it is none."""
+    try:
+        document = orjson.loads(answer.body)
+        if isinstance(document, dict) and "Responses" in document:
+            return document
+    except orjson.JSONDecodeError:
+        pass
+    trouble = TransientError("aws_error", f"dynamodb:{operation}: a success without its content")
+    raise _PassingError(trouble) from None
 
 
 def _error_code(answer: Answer) -> str:

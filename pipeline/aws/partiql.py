@@ -87,9 +87,12 @@ async def _insert(calls: DynamoDBCalls, statements: Sequence[bytes]) -> list[int
     for tries in range(1, MAX_ROUNDS + 1):
         body = b'{"Statements":[' + b",".join([statements[at] for at in pending]) + b"]}"
         response = await calls.call("BatchExecuteStatement", body)
-        if not [result for result in response["Responses"] if "Error" in result]:
+        results = response["Responses"]
+        if len(results) != len(pending):
+            raise TransientError("aws_error", "dynamodb:PartiQLInsert: statements without a result")
+        if not [result for result in results if "Error" in result]:
             return duplicates
-        codes = [_code(result) for result in response["Responses"]]
+        codes = [_code(result) for result in results]
         outcomes = list(zip(pending, codes, strict=True))
         duplicates += [at for at, code in outcomes if code == _DUPLICATE]
         failures = {at: code for at, code in outcomes if code not in ("", _DUPLICATE)}

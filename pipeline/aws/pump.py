@@ -101,8 +101,11 @@ class Pump:
 
     def connection(self) -> Connection:
         """One that nobody uses; raises `ConnectionLostError`."""
-        if self._idle:
-            return self._idle.pop()
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_quiet():
+                return connection
+            self.drop(connection)
         connection = self._connect()
         self._selector.register(connection, selectors.EVENT_READ)
         return connection
@@ -232,7 +235,7 @@ class _Run(Generic[T]):
                 self._go_on(self._flights[connection])
             self._give_up_what_takes_too_long()
         else:
-            sleep(self._patience())
+            sleep(max(self._sleeping[0][0] - monotonic(), 0.0))
             self._wake_first()
         while self._sleeping and self._sleeping[0][0] <= monotonic():
             self._wake_first()

@@ -25,6 +25,7 @@ from pipeline.aws.pump import Pump
 from pipeline.aws.s3_objects import S3Quarantine, S3Tokenized
 from pipeline.aws.session import CountedSession
 from pipeline.aws.sqs_queue import SQSDeadLetterOffice, SQSDeadLetters, SQSWorkQueue
+from pipeline.core.fingerprints import FINGERPRINT_BYTES
 from pipeline.core.messages import Failure, dead_letter_of_upload
 from pipeline.errors import LayoutError, PermanentError, TransientError
 from pipeline.model import SealedPan, Upload, WrappedDataKey
@@ -416,7 +417,8 @@ class Script:
         if isinstance(answer, Exception):
             raise answer
         status, document = answer
-        raw = io.BytesIO(json.dumps(document).encode())
+        sent = document if isinstance(document, bytes) else json.dumps(document).encode()
+        raw = io.BytesIO(sent)
         raw.stream = lambda **_: iter([raw.getvalue()])  # type: ignore[attr-defined]
         return AWSResponse("http://scripted", status, {}, raw)
 
@@ -478,10 +480,9 @@ def test_keys_that_were_not_read_are_asked_for_again(no_pause: None) -> None:
         return 200, {"Responses": {"fp": items}, "UnprocessedKeys": {"fp": {"Keys": keys[1:]}}}
 
     client, script = _scripted(partly, partly)
-    assert fingerprints_in_dynamodb(client, "fp").look_up([b"one", b"two"]) == {
-        b"one": "tok_1",
-        b"two": "tok_1",
-    }
+    one, two = (bytes([at]) * FINGERPRINT_BYTES for at in (1, 2))
+    found = fingerprints_in_dynamodb(client, "fp").look_up([one, two])
+    assert found == {one: "tok_1", two: "tok_1"}
     assert len(script.requests) == 2
 
 
@@ -530,6 +531,28 @@ def _wired(token: str) -> Any:
         "created_at": {"S": "now"},
         "metadata": {"M": {"last4": {"S": "1111"}}},
     }
+
+
+@pytest.mark.parametrize("results", [[], [{}], [{}, {}, {}]])
+def test_statements_without_a_result_each_are_not_taken_for_done(
+    results: list[Any], no_pause: None
+) -> None:
+    client, _ = _scripted(lambda _: (200, {"Responses": results}))
+    with pytest.raises(TransientError, match="aws_error"):
+        vault_in_dynamodb(client, "vault").insert_if_absent([_row("a"), _row("b")])
+
+
+@pytest.mark.parametrize("document", [None, [], "<html>", {"__type": "InternalServerError"}])
+def test_a_success_without_its_content_is_tried_again(document: Any, no_pause: None) -> None:
+    client, script = _scripted(lambda _: (200, document), _codes(""))
+    vault_in_dynamodb(client, "vault").insert_if_absent([_row("a")])
+    assert len(script.requests) == 2
+
+
+def test_a_success_that_is_cut_off_is_no_success(no_pause: None) -> None:
+    client, script = _scripted(lambda _: (200, b'{"Responses":[{'), _codes(""))
+    vault_in_dynamodb(client, "vault").insert_if_absent([_row("a")])
+    assert len(script.requests) == 2
 
 
 def test_whoever_loses_a_claim_reads_the_winner_consistently(no_pause: None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import select
 import socket
 import ssl
 import threading
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from pipeline.aws import pump as pumps
-from pipeline.aws.connection import Answer, ConnectionLostError, Endpoint
+from pipeline.aws.connection import Answer, Connection, ConnectionLostError, Endpoint
 from pipeline.aws.pump import Exchange, Pause, Pump
 from pipeline.testing import A_MOMENT
 
@@ -33,6 +34,7 @@ class Server:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=200)
         self.port = self._listener.getsockname()[1]
         self.connections = 0
+        self._open: list[socket.socket] = []
         self._lock = threading.Lock()
         self.under_way = self.most_under_way = 0
         self._thread = threading.Thread(target=self._accept, daemon=True)
@@ -45,6 +47,7 @@ class Server:
             except OSError:
                 return
             self.connections += 1
+            self._open.append(connection)
             threading.Thread(target=self._talk, args=[connection], daemon=True).start()
 
     def _talk(self, connection: socket.socket) -> None:
@@ -75,6 +78,10 @@ class Server:
         while (line := stream.readline()) not in (b"", b"\r\n"):  # type: ignore[attr-defined]
             lines.append(line)
         return b"".join(lines)
+
+    def say(self, unasked: bytes) -> None:
+        for connection in self._open:
+            connection.sendall(unasked)
 
     def close(self) -> None:
         self._listener.close()
@@ -165,10 +172,11 @@ def test_a_large_request_and_a_large_answer_come_through_whole() -> None:
 @pytest.mark.parametrize(
     "answer",
     [
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 400 Bad\r\nContent-Length: 5\r\n\r\nabcde",
         b"HTTP/1.1 400 Bad\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
         b"HTTP/1.1 400 Bad\r\nContent-Length: 5\r\nConnection: close\r\n\r\nabcde",
     ],
-    ids=["in chunks", "the last one of its connection"],
+    ids=["behind one that is not final", "in chunks", "the last one of its connection"],
 )
 def test_an_answer_is_understood_however_it_is_framed(answer: bytes) -> None:
     with serving(lambda _: answer) as server:
@@ -225,6 +233,34 @@ def test_an_answer_that_never_comes_is_given_up() -> None:
     assert found == [True, False]
 
 
+def test_two_answers_to_one_request_are_none() -> None:
+    with serving(lambda body: ok(body) + ok(b"whose?")) as server:
+        assert pump_to(server).run([_lost(b"x")], plenty) == [True]
+
+
+def test_what_nobody_asked_for_is_not_taken_for_the_next_answer() -> None:
+    with serving(ok) as server:
+        pump = pump_to(server)
+        pump.run([ask(b"x")], plenty)
+        (connection,) = pump._idle
+        server.say(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+        select.select([connection], [], [])
+        (answer,) = pump.run([ask(b"mine")], plenty)
+    assert answer == Answer(200, b"mine")
+
+
+def test_an_answer_that_comes_before_all_is_sent_ends_its_connection() -> None:
+    here, there = socket.socketpair()
+    here.setblocking(False)
+    connection = Connection(here)
+    connection.begin(request(bytes(50 * 1024 * 1024)))
+    assert connection.is_sending
+    there.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+    assert connection.go_on() == Answer(413, b"")
+    assert not connection.is_reusable
+    there.close()
+
+
 def test_connections_that_the_other_side_closed_meanwhile_are_not_used_for_long() -> None:
     async def persistent(body: bytes) -> bytes:
         for _ in range(3):
@@ -263,6 +299,19 @@ def test_a_pause_tells_when_the_time_is_up() -> None:
         return await Pause(0.001, is_throttled=False)
 
     assert Pump(lambda: pytest.fail("nothing is sent")).run([pause()], lambda: False) == [False]
+
+
+def test_a_pause_is_as_long_as_it_is_to_be_when_nothing_else_is_under_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slept: list[float] = []
+
+    async def pause() -> bool:
+        return await Pause(60.0, is_throttled=True)
+
+    monkeypatch.setattr(pumps, "sleep", slept.append)
+    Pump(lambda: pytest.fail("nothing is sent")).run([pause()], plenty)
+    assert sum(slept) == pytest.approx(60.0, abs=5.0)
 
 
 def test_what_a_step_raises_ends_the_others_and_leaves_the_pump_fit_for_more() -> None:

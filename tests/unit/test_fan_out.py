@@ -205,3 +205,69 @@ def test_whatever_the_chunks_and_the_time_every_row_is_there_once(
         receipt = crowd.deliver_all(random.Random(seed))
         assert crowd.scene.opened(receipt) == PANS
         assert receipt["tokens_new"] == len(PANS)
+
+
+def test_chunks_that_came_while_the_job_had_failed_are_asked_for_once_it_is_planned() -> None:
+    crowd = Crowd(body())
+    crowd.seconds_left = batches(1)
+    assert crowd.plan() is Unfinished.TO_BE_CONTINUED
+    assert crowd.plan() is Unfinished.TO_BE_CONTINUED
+    give_up(crowd.scene.upload, crowd.scene.worker(), TransientError("throttled"))
+    crowd.seconds_left = plenty
+    while crowd.messages:
+        assert crowd.deliver(crowd.messages.pop()) is Unfinished.ELSEWHERE
+    assert crowd.plan() is Unfinished.ELSEWHERE
+    assert crowd.deliver_all(random.Random(8))["rows_written"] == len(PANS)
+
+
+def test_short_rows_do_not_make_more_chunks_than_a_decision_can_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fan_out, "MAX_CHUNKS", 5)
+    monkeypatch.setattr(fan_out, "CHUNK_ROWS", 5)
+    crowd = Crowd(body())
+    crowd.plan()
+    assert 3 < len(crowd.messages) <= 5
+    assert crowd.deliver_all(random.Random(9))["rows_written"] == len(PANS)
+
+
+def test_a_file_of_short_rows_is_parted_by_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fan_out, "CHUNK_ROWS", 30)
+    crowd = Crowd(body())
+    crowd.plan()
+    receipt = crowd.deliver_all(random.Random(10))
+    assert max(output["rows"] for output in receipt["outputs"]) <= 60
+
+
+def test_a_planner_that_finds_another_plan_leaves_the_file_to_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    crowd = Crowd(body())
+    queue = crowd.scene.world.work_queue
+    send_all = queue.send_all
+
+    def send_and_be_overtaken(messages: list[Mapping[str, Any]]) -> None:
+        monkeypatch.setattr(queue, "send_all", send_all)
+        send_all(messages)
+        with pytest.MonkeyPatch.context() as other:
+            other.setattr(fan_out, "CHUNK_BYTES", 500)
+            crowd.seconds_left = batches(1)
+            assert crowd.plan() is Unfinished.TO_BE_CONTINUED
+        crowd.seconds_left = plenty
+
+    monkeypatch.setattr(queue, "send_all", send_and_be_overtaken)
+    assert crowd.plan() is Unfinished.ELSEWHERE
+    crowd.plan_to_the_end()
+    receipt = crowd.deliver_all(random.Random(11))
+    assert crowd.scene.opened(receipt) == PANS
+
+
+def test_a_place_whose_total_looks_like_a_card_is_not_noted() -> None:
+    wide = TOTALLED.replace("decimal(12,2)", "decimal(18,0)")
+    lines = [f"D,{PANS[0]},4111111111111111", *[f"D,{pan},0" for pan in PANS[1:]]]
+    crowd = Crowd("\n".join([*lines, f"T,{len(PANS)},4111111111111111"]).encode(), wide)
+    crowd.plan()
+    noted = json.dumps([dict(each) for each in crowd.scene.world.ledger.chunks.values()])
+    assert "plan" in str(list(crowd.scene.world.ledger.chunks))
+    assert "4111111111111111" not in noted
+    assert crowd.deliver_all(random.Random(12))["rows_read"] == len(PANS)
