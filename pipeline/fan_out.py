@@ -46,17 +46,7 @@ def planned_chunks(size_bytes: int, rows: int) -> int:
     """About how many chunks a file of that size comes to, if its format can be parted."""
     if not is_to_be_parted(size_bytes):
         return 1
-    by_bytes = size_bytes / _enough_bytes(size_bytes)
-    by_rows = rows / _enough_rows(_enough_bytes(size_bytes))
-    return min(ceil(max(by_bytes, by_rows)), MAX_CHUNKS)
-
-
-def _enough_bytes(size_bytes: int) -> int:
-    return max(CHUNK_BYTES, size_bytes // MAX_CHUNKS)
-
-
-def _enough_rows(enough_bytes: int) -> int:
-    return CHUNK_ROWS * max(1, enough_bytes // CHUNK_BYTES)
+    return min(ceil(max(size_bytes / CHUNK_BYTES, rows / CHUNK_ROWS)), MAX_CHUNKS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +63,10 @@ class FannedOutFile:
         """
         fan_out = self._ledger.fan_out(self.upload.job_id)
         if fan_out.planned is None:
-            return self._go_on_planning(self._planned_chunks())
+            planned = self._planned_chunks()
+            if fan_out.has_failed:  # whose messages came meanwhile may be gone
+                self._ask_for(fan_out.left_of(len(planned)))
+            return self._go_on_planning(planned)
         self._ask_for(fan_out.left)
         return fan_out
 
@@ -87,7 +80,7 @@ class FannedOutFile:
                 can_be_parted = not file.is_packed and file.layout.format.is_splittable
                 batches = file.batches(_places_only(file.layout)) if can_be_parted else ()
                 for batch in batches:
-                    if batch.end is not None and self._is_enough(start, batch.end):
+                    if batch.end is not None and self._is_enough(len(planned), start, batch.end):
                         if not self._add(planned, start, batch.end):
                             return Unfinished.ELSEWHERE
                         start = batch.end
@@ -98,14 +91,17 @@ class FannedOutFile:
                 return Unfinished.ELSEWHERE
         return self._ledger.finish_plan(self.upload.job_id, len(planned), source_sha256)
 
-    def _is_enough(self, start: Position, end: Position) -> bool:
+    def _is_enough(self, ordinal: int, start: Position, end: Position) -> bool:
         """Whether a chunk may end there; not if its place says too much to be noted."""
         if any(map(find_pans, end.totals.values())):
             return False
-        enough_bytes = _enough_bytes(self.chain.source.size_bytes)
-        enough_rows = _enough_rows(enough_bytes)
+        source_bytes = self.chain.source.size_bytes
+        leaves_enough_to_the_others = end.offset_bytes * (MAX_CHUNKS - 1) >= (
+            source_bytes * (ordinal + 1)
+        )
         size_bytes, rows = end.offset_bytes - start.offset_bytes, end.rows - start.rows
-        return size_bytes >= enough_bytes or rows >= enough_rows
+        is_large = size_bytes >= CHUNK_BYTES or rows >= CHUNK_ROWS
+        return is_large and leaves_enough_to_the_others
 
     def _add(self, planned: list[_PlannedChunk], start: Position, end: Position | None) -> bool:
         """Notes a chunk and asks for it; False when another plan has it otherwise."""

@@ -246,12 +246,14 @@ class FanOut:
 
     `planned` is how many chunks it has, None until all of it is planned; `done` are the ordinals of
     those that are worked off. `source_sha256` is None unless whoever planned it read all of it.
+    `has_failed` stays when the job is started again.
     """
 
     planned: int | None = None
     done: frozenset[int] = frozenset()
     source_sha256: str | None = None
     is_failed: bool = False
+    has_failed: bool = False
     decision: Decision | None = None
 
     @property
@@ -262,7 +264,11 @@ class FanOut:
     @property
     def left(self) -> list[int]:
         """The planned chunks that are yet to be worked off."""
-        return [at for at in range(self.planned or 0) if at not in self.done]
+        return self.left_of(self.planned or 0)
+
+    def left_of(self, chunks: int) -> list[int]:
+        """The same of the first so many chunks, while others are yet to be planned."""
+        return [at for at in range(chunks) if at not in self.done]
 
 
 @dataclass(frozen=True, slots=True)

@@ -302,6 +302,7 @@ class _Job:
     trouble: str = ""
     decision: Decision | None = None
     has_chunks: bool = False
+    has_failed: bool = False
     planned: int | None = None
     done: frozenset[int] = frozenset()
     sha256: str | None = None
@@ -349,7 +350,14 @@ class MemoryLedger:
     def fan_out(self, job_id: str) -> FanOut:
         """How far the chunks are."""
         job = self.jobs.get(job_id, _Job())
-        return FanOut(job.planned, job.done, job.sha256, job.status == "failed", job.decision)
+        return FanOut(
+            job.planned,
+            job.done,
+            job.sha256,
+            is_failed=job.status == "failed",
+            has_failed=job.has_failed,
+            decision=job.decision,
+        )
 
     def finish_plan(self, job_id: str, chunks: int, source_sha256: str | None) -> FanOut:
         """The first plan stands."""
@@ -390,7 +398,7 @@ class MemoryLedger:
     def fail(self, job_id: str, reason: str, detail: str) -> Decision | None:
         """Notes a failure, unless the job is decided."""
         if job := self._undecided(job_id):
-            job.status, job.reason = "failed", reason
+            job.status, job.reason, job.has_failed = "failed", reason, True
         return self._decision(job_id)
 
     def _undecided(self, job_id: str) -> _Job | None:

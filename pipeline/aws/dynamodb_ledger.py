@@ -34,6 +34,7 @@ _NAMES = {
         "#done",
         "#expires_at",
         "#has_chunks",
+        "#has_failed",
         "#layout",
         "#owner",
         "#planned",
@@ -216,9 +217,11 @@ class DynamoDBLedger:
         """Notes a failure, unless the job is decided: then the decision is returned."""
         item = self._update(
             job_id,
-            "SET #status = :status, #reason = :reason, #detail = :detail, #updated_at = :now",
+            "SET #status = :status, #has_failed = :yes, #reason = :reason, #detail = :detail, "
+            "#updated_at = :now",
             {
                 ":status": {"S": "failed"},
+                ":yes": {"BOOL": True},
                 ":reason": {"S": reason},
                 ":detail": {"S": detail},
                 ":now": _now(),
@@ -362,6 +365,7 @@ def _fan_out(item: Mapping[str, Any]) -> FanOut:
         done=frozenset(map(int, item.get("done", {}).get("NS", ()))),
         source_sha256=item.get("sha256", {}).get("S"),
         is_failed=item.get("status", {}).get("S") == "failed",
+        has_failed="has_failed" in item,
         decision=_decision(item),
     )
 
@@ -371,6 +375,6 @@ def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
     if "done" in item:
         plain["chunks_done"] = len(item["done"]["NS"])
     for name, value in item.items():
-        if name not in ("decision", "done", "has_chunks", "sha256"):
+        if name not in ("decision", "done", "has_chunks", "has_failed", "sha256"):
             plain[name] = int(value["N"]) if "N" in value else value.get("S")
     return plain

@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -309,13 +310,17 @@ def stage() -> Iterator[Stage]:
 
 
 def keep_logging(stack: ExitStack) -> None:
-    """Puts everything that the log filter changes back when the stack is left."""
-    for target, name in (
-        (logging.Handler, "format"),
-        (logging, "raiseExceptions"),
-        (sys, "unraisablehook"),
+    """Everything that the log filter changes is as in a new process, and put back afterwards.
+
+    Whatever ran in this process before may have installed it.
+    """
+    for target, name, unfiltered in (
+        (logging.Handler, "format", log_filter._format_unfiltered),
+        (logging, "raiseExceptions", True),
+        (sys, "unraisablehook", sys.__unraisablehook__),
+        (threading, "excepthook", threading.__excepthook__),
     ):
-        stack.enter_context(mock.patch.object(target, name, getattr(target, name)))
+        stack.enter_context(mock.patch.object(target, name, unfiltered))
     for library in log_filter.LIBRARIES:
         logger = logging.getLogger(library)
         stack.callback(logger.setLevel, logger.level)

@@ -63,10 +63,10 @@ def test_it_builds_on_what_the_first_stack_exports(
     assert all(alarm["AlarmActions"] for alarm in alarms)
 
     filters = local_stack.client("logs").describe_metric_filters()["metricFilters"]
-    roles = local_stack.client("iam").list_roles()["Roles"]
-    ids = {role["RoleName"].split("-")[2]: role["RoleId"] for role in roles}
     (vault,) = [each for each in filters if "VaultUsedByOthers" in json.dumps(each, default=str)]
-    assert f'"{ids["DetokenizeRole"]}:*"' in vault["filterPattern"]
+    name = local_stack.outputs["DetokenizeRoleArn"].rpartition("/")[2]
+    role = local_stack.client("iam").get_role(RoleName=name)["Role"]
+    assert f'"{role["RoleId"]}:*"' in vault["filterPattern"]
 
 
 def test_the_dashboard_is_one_that_can_be_read(

@@ -26,7 +26,7 @@ OUTPUTS = {
     *("TokenizeLogGroup", "DetokenizeLogGroup", "BulkKeyArn", "DetokenizeRoleArn"),
     *("WatchLogGroup", "WorkerRoleId", "TokenizeRoleId", "DetokenizeRoleId", "ReindexRoleId"),
     *("VaultKeeperRoleId", "KeyRotationRoleId", "VaultAuditRoleId", "AuditorRoleId"),
-    *("RepairRoleId", "KeySetupRoleId"),
+    *("RepairRoleId", "KeySetupRoleId", "GrantsRoleId", "KeyShredRoleId"),
 }
 
 

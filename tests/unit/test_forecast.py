@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from pipeline.bench import MIN_SECONDS_LEFT
 from pipeline.core.forecast import SECONDS_PER_CHUNK, Work, distinct_in_all, forecast
 from pipeline.fan_out import CHUNK_BYTES, CHUNK_ROWS, MAX_CHUNKS, planned_chunks
-from pipeline.tokenize import MIN_SECONDS_LEFT
 from tests.template import load
 
 
