@@ -1,7 +1,8 @@
 """The guard: finds PANs where none may be.
 
 Two tests. The exact one: any PAN of the file, wherever its digits stand. The full one: any
-Luhn-valid run of 13 to 19 digits that begins like a card, with or without separators.
+Luhn-valid run of 13 to 19 digits that begins like a card, with or without separators; in a column
+also groups as they are embossed on cards, whatever stands between them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pipeline.core.pans import (
     has_issuer_prefix,
     passes_luhn,
 )
+from pipeline.core.text_marked import Marked, marked_groups, suspects_for_marks
 
 MIN_RUN_DIGITS = 13  # 12-digit runs are retrieval reference numbers far more often than Maestro
 BEGINNING_DIGITS = 6  # the shortest issuer identification number, ISO/IEC 7812-1
@@ -236,7 +238,27 @@ def find_in_column(
         found = find_pans(cell, known, full=full, runs=CELL_RUN)
         if found:
             hits[index] = found
+    if full and pa.types.is_string(column.type):
+        _add_marked(hits, column, known)
     return ColumnScan(hits, longest)
+
+
+def _add_marked(hits: dict[int, list[Hit]], column: pa.Array, known: KnownPans) -> None:
+    """Adds the PANs whose groups are parted by what does not belong into a number."""
+    indices = suspects_for_marks(column)
+    for index, cell in zip(indices.to_pylist(), column.take(indices).to_pylist(), strict=True):
+        found = [
+            Hit(each.start, each.end, each.digits.encode("ascii"))
+            for each in marked_groups(with_ascii_digits(cell))
+            if _is_pan(each, known)
+        ]
+        if found:
+            hits[index] = without_overlaps([*hits.get(index, []), *found])
+
+
+def _is_pan(marked: Marked, known: KnownPans) -> bool:
+    digits = marked.digits.encode("ascii")
+    return _is_card_like(digits) or known.has(digits)
 
 
 def windows(column: pa.Array, lengths: Collection[int], beginnings: pa.Array) -> list[bytes]:

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.core.guard import CELL_RUN
-
 # A tag, a character reference (HTML 13.5), an escaped byte (RFC 3986, 2.1), or any other mark.
 _MARKUP = "<[^<>]{1,40}>|&#?[0-9A-Za-z]{2,6};|%[0-9A-Fa-f]{2}"
 _MARKS = rf"(?:(?:{_MARKUP}|[^\w\r\n]|_){{1,6}}|[xX])"
@@ -24,7 +22,8 @@ _SHAPES = (  # 4-4-4-4; 4-6-5 and 4-6-4
 _SEARCHED = [
     re.compile(f"(?<![0-9])(?=({shape})(?![0-9]))".replace("MARKS", _MARKS)) for shape in _SHAPES
 ]
-_MARKS_FOR_ARROW = rf"(?:(?:{_MARKUP}|[^\p{{L}}\p{{Nd}}\r\n]){{1,6}}|[xX])"
+# Much the same for Arrow, whose expressions are slow where they count what is between groups.
+_MARKS_FOR_ARROW = r"(?:(?:<[^<>]+>|&#?\w+;|%[0-9A-Fa-f]{2}|[^\p{L}\p{Nd}\r\n])+|[xX])"
 _SUSPICIOUS = r"\p{Nd}{4}MARKS\p{Nd}{4,6}MARKS\p{Nd}{4,5}".replace("MARKS", _MARKS_FOR_ARROW)
 _NEXT = re.compile(rf"{_MARKS}([0-9]+)")
 _MOST_BEHIND = 2  # groups: an expiry and a verification code
@@ -32,6 +31,7 @@ _LONGEST_BEHIND = 4  # digits: MMYY
 _IN_A_LIST = re.compile(r"\s*[,;+]\s+|\s*:\s*")  # as numbers that belong together are listed
 _NEAR = 160  # characters: three groups behind, with markup between
 _BEFORE = 64
+_SHORTEST = 16  # characters: 14 digits in three groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def marked_groups(text: str) -> Iterator[Marked]:
     for pattern in _SEARCHED:
         for match in pattern.finditer(text):
             start, end = match.span(1)
-            if CELL_RUN.fullmatch(match[1]) or _is_of_a_list(text, match):
+            if _is_of_a_list(text, match):
                 continue
             first = text[match.end(2) : match.start(3)]
             digits = "".join(each for each in match.groups()[1:])
@@ -58,6 +58,9 @@ def marked_groups(text: str) -> Iterator[Marked]:
 
 def suspects_for_marks(column: pa.Array) -> pa.Array:
     """The row indices of the cells (Arrow `string`) that may hold such groups."""
+    longest = pc.max(pc.binary_length(column)).as_py() or 0
+    if longest < _SHORTEST:
+        return pa.array([], pa.uint64())
     return pc.indices_nonzero(pc.fill_null(pc.match_substring_regex(column, _SUSPICIOUS), False))
 
 

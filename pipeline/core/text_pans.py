@@ -85,7 +85,11 @@ def find_pans_in_text(text: str, known: KnownPans = NO_KNOWN_PANS) -> list[Hit]:
         for run in CELL_RUN.finditer(view):
             exact = without_overlaps(hits_in_run(run, known, full=False))
             found += [*exact, *_by_weight(view, run, exact)]
-        found += [_hit(each) for each in marked_groups(view) if _is_pan(view, each, known)]
+        found += [
+            _hit(each)
+            for each in marked_groups(view)
+            if not CELL_RUN.fullmatch(view, each.start, each.end) and _is_pan(view, each, known)
+        ]
     return without_overlaps(found)
 
 

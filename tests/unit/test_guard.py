@@ -78,6 +78,52 @@ def test_no_card_number_is_seen_in(text: str) -> None:
     assert find_pans(text) == []
 
 
+MARKED = [
+    "4111|1111|1111|1111",
+    "4111,1111,1111,1111",
+    "4111 * 1111 * 1111 * 1111",
+    "4111</b><b>1111</b><b>1111</b><b>1111",
+    "4111&nbsp;1111&nbsp;1111&nbsp;1111",
+    "4111x1111x1111x1111",
+    "٤١١١|١١١١|١١١١|١١١١",
+]
+
+
+@pytest.mark.parametrize("card", MARKED)
+def test_a_kept_cell_shows_no_card_whose_groups_are_parted_by_marks(card: str) -> None:
+    column = pa.array(["nothing", f"card {card}, thanks", None, PAN])
+    hits = find_in_column(column).hits
+    assert {at: [hit.digits for hit in found] for at, found in hits.items()} == {
+        1: [PAN.encode()],
+        3: [PAN.encode()],
+    }
+
+
+@pytest.mark.parametrize("card", MARKED)
+def test_a_mistyped_card_of_the_file_is_seen_between_marks_too(card: str) -> None:
+    mistyped = card[:-1] + "2"
+    assert find_in_column(pa.array([mistyped])).hits == {}
+    assert find_in_column(pa.array([mistyped]), known_pans([FAILS_LUHN.encode()])).hits
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "4111|1111|1111|1112",
+        "0111|1111|1111|1111",
+        "2019, 4111, 1111, 1111, 1111, 2020",
+        "4111|1111\n1111|1111",
+        "id-4111-abcd-1111-1111",
+    ],
+)
+def test_other_numbers_that_marks_part_are_no_card(text: str) -> None:
+    assert find_in_column(pa.array([text])).hits == {}
+
+
+def test_an_exempted_column_is_not_searched_for_groups_between_marks() -> None:
+    assert find_in_column(pa.array(MARKED), full=False).hits == {}
+
+
 @pytest.mark.parametrize("pan", [pan for pan in PANS if len(pan) >= 13])
 def test_every_scheme_is_known(pan: str) -> None:
     assert [hit.digits for hit in find_pans(f"<{pan}>")] == [pan.encode()]
