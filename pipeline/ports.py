@@ -1,6 +1,6 @@
 """What the pipeline needs from the world outside, as Protocols.
 
-`aws/` implements them over AWS, `testing.py` in memory; one contract suite runs on both.
+`aws/` implements them over AWS, `testing/` in memory; one contract suite runs on both.
 """
 
 from __future__ import annotations

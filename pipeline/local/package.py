@@ -20,7 +20,7 @@ TEMPLATE = PACKAGE.parent / "infra" / "template.yaml"
 # system in production (PCI DSS 6.5.6).
 NOT_DEPLOYED = frozenset(
     {"__pycache__", "cli", "drafting", "inspection.py", "loadtest", "local", "samples"}
-    | {"testing.py", "testing_care.py", "vault_care"}
+    | {"testing", "vault_care"}
     | {"forgotten_trail.py", "key_care.py", "key_events.py", "vault_care.py"}
 )
 # For the template's parameters of these names: a laptop has fewer processors than AWS.

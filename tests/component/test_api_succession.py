@@ -18,7 +18,7 @@ from pipeline.samples.cards import synthetic_pans
 from pipeline.settings import ApiSettings, Settings
 from pipeline.succession import SuccessiveFingerprints
 from pipeline.testing import MemoryLayouts
-from pipeline.testing_care import (
+from pipeline.testing.care import (
     MemoryFingerprintStore,
     MemoryKeyStore,
     MemoryRenewal,

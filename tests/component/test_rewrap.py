@@ -20,7 +20,7 @@ from pipeline.errors import PermanentError
 from pipeline.keys import fingerprint_data_key_id
 from pipeline.model import DataKey, WrappedDataKey
 from pipeline.testing import MemoryDataKeys
-from pipeline.testing_care import MemoryKeyStore
+from pipeline.testing.care import MemoryKeyStore
 from pipeline.vault_care.rewrap import CLOCK_TOLERANCE, RewrapReport, Target, plan, rewrap
 
 MADE_AT = "2026-11-20T12:00:00.000Z"

@@ -27,7 +27,7 @@ from pipeline.model import SealedPan
 from pipeline.samples.cards import synthetic_pans
 from pipeline.succession import SuccessiveFingerprints
 from pipeline.testing import A_MOMENT, MemoryFingerprints, MemoryLayouts, MemoryWorld
-from pipeline.testing_care import (
+from pipeline.testing.care import (
     MemoryFingerprintStore,
     MemoryKeyStore,
     MemoryRenewal,

@@ -22,7 +22,7 @@ from pipeline.keys import FingerprintKey
 from pipeline.model import SealedPan
 from pipeline.samples.cards import synthetic_pans
 from pipeline.testing import A_MOMENT, MemoryLayouts, MemoryWorld
-from pipeline.testing_care import (
+from pipeline.testing.care import (
     MemoryFingerprintStore,
     MemoryKeyStore,
     MemoryRenewal,

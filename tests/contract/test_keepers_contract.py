@@ -16,7 +16,7 @@ from pipeline.core.keyring import KeyRing, begin_succession
 from pipeline.errors import PermanentError, TransientError
 from pipeline.model import SealedPan, WrappedDataKey
 from pipeline.testing import A_MOMENT, InTurn, MemoryDataKeys, MemoryFingerprints, MemoryVault
-from pipeline.testing_care import (
+from pipeline.testing.care import (
     MemoryFingerprintStore,
     MemoryKeyStore,
     MemoryTrail,

@@ -93,7 +93,7 @@ def test_the_pipeline_comes_without_command_line_local_stack_and_test_data(
 ) -> None:
     names = {path.name for path in (pipeline_files / "pipeline").iterdir()}
     assert {"core", "handlers", "layouts_builtin"} <= names
-    assert not names & {"__pycache__", "cli", "loadtest", "local", "samples", "testing.py"}
+    assert not names & {"__pycache__", "cli", "loadtest", "local", "samples", "testing"}
     assert list((pipeline_files / "pipeline" / "layouts_builtin").glob("*.toml"))
 
 

@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 
 PIPELINE = ROOT / "pipeline"
 CODE = re.compile(r"[a-z]+(?:_[a-z0-9]+)*")
-ELSEWHERE = {"loadtest", "local", "samples", "testing.py", "testing_care.py"}  # no product errors
+ELSEWHERE = {"loadtest", "local", "samples", "testing"}  # no product errors
 NOT_OURS = {"ValueError", "TypeError", "BadParameter", "LocalStackError", "ImportError"}
 GROUPS = (
     reasons.OF_ROWS,
