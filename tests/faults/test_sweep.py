@@ -14,6 +14,10 @@ from tests.faults.schedules import (
     sweep,
 )
 
+# What leaves most behind; the other kinds strike at every third request each, in turn, and
+# `make faults` has all of them at all requests.
+AT_EACH_REQUEST = {"reply lost once", "killed after", "overtaken before"}
+
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_a_run_without_a_fault_breaks_nothing(scenario: str) -> None:
@@ -28,6 +32,8 @@ def test_a_fault_at_any_request_breaks_nothing(
     scenario: str, kind: str, record_property: pytest.RecordProperty
 ) -> None:
     schedules = single_faults(scenario, [kind])
+    if kind not in AT_EACH_REQUEST:
+        schedules = schedules[list(KINDS).index(kind) % 3 :: 3]
     record_property("cases", len(schedules))
     score = sweep(schedules)
     assert not score.violated, str(score)
