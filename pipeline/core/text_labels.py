@@ -104,7 +104,7 @@ _PAIRS = {
 _COMPOUND_ENDINGS = ("nummer", "numarasi", "referenz", "verfolgung", "schein", "zeichen")
 # Where a sentence ends or another begins; a point behind a short word is an abbreviation's.
 _BREAK = re.compile(r"[!?;,]\s|(?<=[^\W\d_]{5})(?<!nr)(?<!no)(?<!num)(?<!ref)\.\s|[。！？，；]")  # noqa: RUF001
-_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_CAMEL = re.compile(r"(?<=[a-z]{2})(?=[A-Z])")  # an iPhone is no telephone number
 _WORD = re.compile(r"[^\W\d_]+")
 _REMARK = re.compile(r"\s?[(\[]([^()\[\]0-9]{1,40})[)\]]")
 _OTHER_NUMBER = re.compile(r"(?<![^\W_])\d+|\d{3}")  # the words before it are its own

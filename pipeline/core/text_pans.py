@@ -25,44 +25,26 @@ from pipeline.core.guard import (
     views_of,
     without_overlaps,
 )
-from pipeline.core.pans import MAX_PAN_DIGITS, MIN_PAN_DIGITS, passes_luhn, scheme_of
-from pipeline.core.text_labels import Label, label_after, label_before, mentions_card
+from pipeline.core.pans import MAX_PAN_DIGITS, MIN_PAN_DIGITS
+from pipeline.core.text_groups import Groups, grouping_weight
+from pipeline.core.text_labels import (
+    NEAR_CHARACTERS,
+    Label,
+    label_after,
+    label_before,
+    mentions_card,
+)
 from pipeline.core.text_marked import Marked, marked_groups, suspects_for_marks
-from pipeline.core.text_shapes import Groups, grouping_weight, surroundings_weight
+from pipeline.core.text_numbers import OWN_LENGTH, is_rare, weight_of_number
+from pipeline.core.text_surroundings import surroundings_weight
 
-NEAR_CHARACTERS = 100
 SHORT_DIGITS = 15  # ITU-T E.164; GTIN 14
 ACCEPTED = 1  # the least sum of the weights below
 
-# Lengths that a scheme issues: those that say card by themselves, and those that other systems
-# use more often (RRN 12, GTIN 13, IMEI 15, tracking numbers 12 to 18), which need a word beside.
-_LENGTHS: dict[str, tuple[frozenset[int], frozenset[int]]] = {
-    "visa": (frozenset({13, 16, 19}), frozenset({18})),
-    "mastercard": (frozenset({16}), frozenset()),
-    "amex": (frozenset({15}), frozenset()),
-    "diners": (frozenset({14, 16}), frozenset({19})),
-    "discover": (frozenset({16, 19}), frozenset({17, 18})),
-    "jcb": (frozenset({16, 19}), frozenset({17, 18})),
-    "unionpay": (frozenset({16, 19}), frozenset({17, 18})),
-    "maestro": (frozenset({16, 19}), frozenset({12, 13, 14, 15, 17, 18})),
-    "rupay": (frozenset({16}), frozenset({19})),
-    "mir": (frozenset({16, 19}), frozenset({17, 18})),
-    "troy": (frozenset({16}), frozenset()),
-    "verve": (frozenset({16, 19}), frozenset({18})),
-    "uatp": (frozenset(), frozenset({15})),
-    # Humo 9860 and UzCard 8600, JCB's 2131 and 1800 of old, 35 as test data has it for JCB, and
-    # Maestro's 0604: no prefixes for the strict guard.
-    "unknown": (frozenset(), frozenset({12, 15, 16})),
-}
-_RARE_PREFIXES = ("9860", "8600", "2131", "35", "0604")
-
-_OWN_LENGTH = 2
-_OTHER_LENGTH = -1
 _LABELLED = 5
 _MENTIONED = 2
 _LABELLED_OTHER = -3
 _LABELLED_NEVER = -9
-_NO_CHECK_DIGIT = -5  # some UnionPay cards; only a word right beside makes up for it
 _PADDED = -1
 _MARKED = 2
 _LISTED = -2
@@ -110,8 +92,8 @@ def _is_pan(text: str, marked: Marked, known: KnownPans) -> bool:
     """Whether groups that marks part are a PAN's; a list of numbers needs a word for cards."""
     if known.has(marked.digits.encode("ascii")):
         return True
-    weight = _weight_of_number(marked.digits)
-    if weight != _OWN_LENGTH:
+    weight = weight_of_number(marked.digits)
+    if weight != OWN_LENGTH:
         return False
     weight += _LISTED if marked.is_like_a_list else _MARKED
     words = _weight_of_words(text, marked.start, marked.end, len(marked.digits))
@@ -157,9 +139,9 @@ def _candidate(text: str, groups: Groups, first: int, last: int) -> _Candidate |
     """The groups as a candidate; None if no scheme issues such a number."""
     start, end = groups.edges[first], groups.edges[last + 1]
     digits = groups.digits[start:end]
-    if first == last and not digits.startswith(_RARE_PREFIXES):
+    if first == last and not is_rare(digits):
         digits = digits.lstrip("0")
-    weight = _weight_of_number(digits)
+    weight = weight_of_number(digits)
     if weight is None:
         return None
     weight += _PADDED if len(digits) < end - start else grouping_weight(groups, first, last)
@@ -167,22 +149,6 @@ def _candidate(text: str, groups: Groups, first: int, last: int) -> _Candidate |
     words = _weight_of_words(text, groups.places[start], groups.places[end - 1] + 1, len(digits))
     weight += doubts + (0 if doubts and words == _MENTIONED else words)
     return _Candidate(end - len(digits), end, weight, digits)
-
-
-def _weight_of_number(digits: str) -> int | None:
-    if not MIN_PAN_DIGITS <= len(digits) <= MAX_PAN_DIGITS:
-        return None
-    pan = digits.encode("ascii")
-    scheme = scheme_of(pan)
-    own, others = _LENGTHS[scheme]
-    if len(pan) not in own | others:
-        return None
-    if scheme == "unknown" and not digits.startswith(_RARE_PREFIXES):
-        return None
-    weight = _OWN_LENGTH if len(pan) in own else _OTHER_LENGTH
-    if passes_luhn(pan):
-        return weight
-    return weight + _NO_CHECK_DIGIT if scheme == "unionpay" else None
 
 
 def _weight_of_words(text: str, start: int, end: int, digits: int) -> int:

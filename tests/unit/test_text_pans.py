@@ -11,7 +11,7 @@ from benchmarks.free_text import scores, total
 from benchmarks.free_text_corpus import DECOYS, corpus
 from pipeline.core.guard import KnownPans, find_pans, replaced
 from pipeline.core.text_pans import find_in_text_column, find_pans_in_text
-from pipeline.core.text_shapes import is_iban
+from pipeline.core.text_surroundings import is_iban
 from pipeline.samples.cards import synthetic_pans
 
 PAN = "4111111111111111"
@@ -150,6 +150,41 @@ def test_a_number_that_other_systems_use_more_often_needs_a_word_beside_it() -> 
         )
         assert found(pan) == []
         assert found(f"card {pan}") == [pan]
+
+
+@pytest.mark.parametrize(
+    "before", ["1234", "94105", "555-123-4567", "+1 555 123 4567", "30.11.2026"]
+)
+@pytest.mark.parametrize("card", ["4111 1111 1111 1111", "3782 822463 10005", "3056 930902 5904"])
+def test_a_card_right_behind_another_number_is_found(before: str, card: str) -> None:
+    assert found(f"{before} {card}") == [card.replace(" ", "")]
+
+
+@pytest.mark.parametrize("behind", [" 12/27 123", " 1227 123", "\t12.50", "-12-27"])
+def test_a_card_of_nineteen_digits_is_found_whatever_follows(behind: str) -> None:
+    card = "4539 1488 0343 6467 123".replace(" ", behind[0] if behind[0] != "\t" else " ")
+    assert found(card + behind) == ["4539148803436467123"]
+
+
+@pytest.mark.parametrize("opening", ["(1) ", "Sent from my iPhone\n"])
+def test_what_only_looks_like_a_telephone_does_not_hide_a_card(opening: str) -> None:
+    assert found(opening + "378282246310005") == ["378282246310005"]
+
+
+def test_a_number_of_a_national_scheme_is_found_where_it_is_called_a_card() -> None:
+    national = "9112345678901237"
+    assert found(f"card number {national}") == [national]
+    assert found("card accepted; 9112 3456 7890 1237") == [national]
+    assert found(national) == found("9112 3456 7890 1237") == []
+    assert found("card 351234567890124") == []  # fifteen digits are no national card's
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["41111111.11111111", "41111111 - 11111111", "394 167 423 00430", "12.391197 - 1971-03-06"],
+)
+def test_decimals_ranges_and_ids_in_threes_are_no_card(text: str) -> None:
+    assert found(text) == []
 
 
 def test_two_cards_in_a_row_are_two_cards() -> None:
