@@ -29,7 +29,6 @@ from pipeline.core.pans import MAX_PAN_DIGITS, MIN_PAN_DIGITS
 from pipeline.core.text_groups import Groups, grouping_weight
 from pipeline.core.text_labels import (
     NEAR_CHARACTERS,
-    Label,
     label_after,
     label_before,
     mentions_card,
@@ -37,6 +36,7 @@ from pipeline.core.text_labels import (
 from pipeline.core.text_marked import Marked, marked_groups, suspects_for_marks
 from pipeline.core.text_numbers import OWN_LENGTH, is_rare, weight_of_number
 from pipeline.core.text_surroundings import surroundings_weight
+from pipeline.core.text_words import Label
 
 SHORT_DIGITS = 15  # ITU-T E.164; GTIN 14
 ACCEPTED = 1  # the least sum of the weights below

@@ -6,7 +6,8 @@ import re
 
 from pipeline.core.pans import scheme_of
 from pipeline.core.text_groups import OTHER_SYSTEM, Groups
-from pipeline.core.text_labels import Label, label_of, words_of
+from pipeline.core.text_labels import label_of, words_of
+from pipeline.core.text_words import Label
 
 _NEAR = 48  # characters: longer than an IBAN or a UUID
 _JOINED_BEFORE = -2
