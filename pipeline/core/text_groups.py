@@ -43,26 +43,26 @@ _EXPIRY_OR_CODE = 4  # digits: MMYY, or a verification code
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """A run of digits: the digits alone, where each stands in the text, and where groups begin.
+    """A run of digits: the digits alone, where groups stand in the text and begin in the digits.
 
     `edges` has one more item than there are groups; `separators` one less.
     """
 
     digits: str = field(repr=False)
-    places: tuple[int, ...]
+    spans: tuple[tuple[int, int], ...]
     edges: tuple[int, ...]
     separators: tuple[str, ...]
 
     @classmethod
     def of_run(cls, text: str, start: int, end: int) -> Self:
         """The groups between two places of a text."""
-        spans = [match.span() for match in _DIGITS.finditer(text, start, end)]
+        spans = tuple(match.span() for match in _DIGITS.finditer(text, start, end))
         edges = [0]
         for first, last in spans:
             edges.append(edges[-1] + last - first)
         return cls(
             "".join(text[first:last] for first, last in spans),
-            tuple(place for first, last in spans for place in range(first, last)),
+            spans,
             tuple(edges),
             tuple(text[before[1] : behind[0]] for before, behind in pairwise(spans)),
         )

@@ -24,8 +24,9 @@ _SHAPES = (  # 4-4-4-4; 4-6-5 and 4-6-4
 _SEARCHED = [
     re.compile(f"(?<![0-9])(?=({shape})(?![0-9]))".replace("MARKS", _MARKS)) for shape in _SHAPES
 ]
-_MARKS_FOR_ARROW = rf"(?:(?:{_MARKUP}|[^\p{{L}}\p{{Nd}}\r\n]){{1,6}}|[xX])"
-_SUSPICIOUS = r"\p{Nd}{4}MARKS\p{Nd}{4,6}MARKS\p{Nd}{4,5}".replace("MARKS", _MARKS_FOR_ARROW)
+_MARKS_FOR_ARROW = rf"(?:(?:{_MARKUP}|[^LETTERDIGIT\r\n]){{1,6}}|[xX])"
+_SUSPICIOUS = "[DIGIT]{4}MARKS[DIGIT]{4,6}MARKS[DIGIT]{4,5}".replace("MARKS", _MARKS_FOR_ARROW)
+_CLASSES = {True: ("0-9", "A-Za-z"), False: (r"\p{Nd}", r"\p{L}")}  # by whether all is ASCII
 _NEXT = re.compile(rf"{_MARKS}([0-9]+)")
 _MOST_BEHIND = 2  # groups: an expiry and a verification code
 _LONGEST_BEHIND = 4  # digits: MMYY
@@ -58,7 +59,15 @@ def marked_groups(text: str) -> Iterator[Marked]:
 
 def suspects_for_marks(column: pa.Array) -> pa.Array:
     """The row indices of the cells (Arrow `string`) that may hold such groups."""
-    return pc.indices_nonzero(pc.fill_null(pc.match_substring_regex(column, _SUSPICIOUS), False))
+    is_ascii = pc.all(pc.string_is_ascii(column), min_count=0).as_py() is not False
+    digit, letter = _CLASSES[is_ascii]
+    suspicious = _SUSPICIOUS.replace("DIGIT", digit).replace("LETTER", letter)
+    with_group = _matching(column, f"[{digit}]{{4}}")
+    return with_group.take(_matching(column.take(with_group), suspicious))
+
+
+def _matching(column: pa.Array, pattern: str) -> pa.Array:
+    return pc.indices_nonzero(pc.fill_null(pc.match_substring_regex(column, pattern), False))
 
 
 def _is_of_a_list(text: str, match: re.Match[str]) -> bool:

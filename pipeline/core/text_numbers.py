@@ -24,9 +24,9 @@ _LENGTHS = {
 }
 # No prefixes for the strict guard: Humo and UzCard, JCB's 2131 of old, 35 as test data has it for
 # JCB, and Maestro's 0604.
-_RARE = (("9860", 16), ("8600", 16), ("2131", 15), ("35", 16), ("0604", 12))
+_RARE: dict[int, tuple[str, ...]] = {12: ("0604",), 15: ("2131",), 16: ("9860", "8600", "35")}
 # ISO/IEC 7812-1 leaves 9 to national schemes (Prostir, NAPAS, Belkart, Korea's); parcels begin so.
-_NATIONAL = (("9", 16), ("9", 19))
+_NATIONAL = {16: ("9",), 19: ("9",)}
 
 OWN_LENGTH = 2
 _OTHER_LENGTH = -1
@@ -48,7 +48,7 @@ def weight_of_number(digits: str) -> int | None:
 
 def is_rare(digits: str) -> bool:
     """Whether a number is of a scheme that the strict guard does not know."""
-    return _is_among(_RARE, digits)
+    return digits.startswith(_RARE.get(len(digits), ()))
 
 
 def _weight_of_length(scheme: str, digits: str) -> int | None:
@@ -61,8 +61,5 @@ def _weight_of_length(scheme: str, digits: str) -> int | None:
 def _weight_of_prefix(digits: str) -> int | None:
     if is_rare(digits):
         return _OTHER_LENGTH
-    return _NATIONAL_PREFIX if _is_among(_NATIONAL, digits) else None
-
-
-def _is_among(numbers: tuple[tuple[str, int], ...], digits: str) -> bool:
-    return any(digits.startswith(prefix) and len(digits) == length for prefix, length in numbers)
+    is_national = digits.startswith(_NATIONAL.get(len(digits), ()))
+    return _NATIONAL_PREFIX if is_national else None

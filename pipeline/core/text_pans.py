@@ -52,7 +52,7 @@ _LISTED = -2
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """Digits `start` to `end` of a run, and the weight of what speaks for their being a PAN."""
+    """Where in a text digits begin and end, and the weight of what says that they are a PAN."""
 
     start: int
     end: int
@@ -62,30 +62,29 @@ class _Candidate:
 
 def find_pans_in_text(text: str, known: KnownPans = NO_KNOWN_PANS) -> list[Hit]:
     """The PANs in a text, left to right; known ones whatever stands around them."""
+    return _find(text, known, has_marks=True)
+
+
+def find_in_text_column(column: pa.Array, known: KnownPans = NO_KNOWN_PANS) -> dict[int, list[Hit]]:
+    """The PANs in an Arrow column of `string`, by row index."""
+    with_runs, _ = suspects_in(column, MIN_PAN_DIGITS)
+    with_marks = suspects_for_marks(column)
+    marked = frozenset(with_marks.to_pylist())
+    indices = pc.unique(pa.concat_arrays([with_runs, with_marks]))
+    pairs = zip(indices.to_pylist(), column.take(indices).to_pylist(), strict=True)
+    found = {index: _find(cell, known, has_marks=index in marked) for index, cell in pairs}
+    return {index: hits for index, hits in found.items() if hits}
+
+
+def _find(text: str, known: KnownPans, *, has_marks: bool) -> list[Hit]:
     found: list[Hit] = []
     for view in views_of(text):
         for run in CELL_RUN.finditer(view):
             exact = without_overlaps(hits_in_run(run, known, full=False))
             found += [*exact, *_by_weight(view, run, exact)]
-        found += [_hit(each) for each in marked_groups(view) if _is_pan(view, each, known)]
+        if has_marks:
+            found += [_hit(each) for each in marked_groups(view) if _is_pan(view, each, known)]
     return without_overlaps(found)
-
-
-def find_in_text_column(column: pa.Array, known: KnownPans = NO_KNOWN_PANS) -> dict[int, list[Hit]]:
-    """The PANs in an Arrow column of `string`, by row index."""
-    indices = _suspects(column)
-    pairs = zip(indices.to_pylist(), column.take(indices).to_pylist(), strict=True)
-    found = {index: find_pans_in_text(cell, known) for index, cell in pairs}
-    return {index: hits for index, hits in found.items() if hits}
-
-
-def _suspects(column: pa.Array) -> pa.Array:
-    """The row indices of the cells with enough digits for a PAN."""
-    indices, _ = suspects_in(column, MIN_PAN_DIGITS)
-    marked = suspects_for_marks(column)
-    if not len(marked):
-        return indices
-    return pc.unique(pa.concat_arrays([indices, marked.cast(indices.type)]))
 
 
 def _is_pan(text: str, marked: Marked, known: KnownPans) -> bool:
@@ -112,9 +111,8 @@ def _by_weight(text: str, run: re.Match[str], exact: list[Hit]) -> Iterator[Hit]
     for hit in exact:
         _take(taken, hit.start - run.start(), hit.end - run.start())
     for each in sorted(accepted, key=lambda each: (-each.weight, each.start, -each.end)):
-        start, end = groups.places[each.start], groups.places[each.end - 1] + 1
-        if _take(taken, start - run.start(), end - run.start()):
-            yield Hit(start, end, each.digits.encode("ascii"))
+        if _take(taken, each.start - run.start(), each.end - run.start()):
+            yield Hit(each.start, each.end, each.digits.encode("ascii"))
 
 
 def _take(taken: bytearray, start: int, end: int) -> bool:
@@ -125,30 +123,33 @@ def _take(taken: bytearray, start: int, end: int) -> bool:
 
 
 def _candidates(text: str, groups: Groups) -> Iterator[_Candidate]:
-    for first in range(len(groups.edges) - 1):
-        for last in range(first, len(groups.edges) - 1):
-            start, end = groups.edges[first], groups.edges[last + 1]
-            if end - start > MAX_PAN_DIGITS:
+    edges = groups.edges
+    for first in range(len(edges) - 1):
+        for last in range(first, len(edges) - 1):
+            count = edges[last + 1] - edges[first]
+            if count > MAX_PAN_DIGITS:
                 break
-            candidate = _candidate(text, groups, first, last)
-            if candidate is not None:
-                yield candidate
+            if count >= MIN_PAN_DIGITS and (each := _candidate(text, groups, first, last)):
+                yield each
 
 
 def _candidate(text: str, groups: Groups, first: int, last: int) -> _Candidate | None:
-    """The groups as a candidate; None if no scheme issues such a number."""
-    start, end = groups.edges[first], groups.edges[last + 1]
-    digits = groups.digits[start:end]
-    if first == last and not is_rare(digits):
-        digits = digits.lstrip("0")
+    """The groups as a candidate; None if no scheme issues such a number, or nothing can save it."""
+    given = groups.digits[groups.edges[first] : groups.edges[last + 1]]
+    is_padded = first == last and given.startswith("0") and not is_rare(given)
+    digits = given.lstrip("0") if is_padded else given
     weight = weight_of_number(digits)
     if weight is None:
         return None
-    weight += _PADDED if len(digits) < end - start else grouping_weight(groups, first, last)
+    weight += _PADDED if is_padded else grouping_weight(groups, first, last)
     doubts = surroundings_weight(text, groups, first, last)
-    words = _weight_of_words(text, groups.places[start], groups.places[end - 1] + 1, len(digits))
-    weight += doubts + (0 if doubts and words == _MENTIONED else words)
-    return _Candidate(end - len(digits), end, weight, digits)
+    weight += doubts
+    if weight + _LABELLED < ACCEPTED:
+        return None
+    start, end = groups.spans[first][0], groups.spans[last][1]
+    words = _weight_of_words(text, start, end, len(digits))
+    weight += 0 if doubts and words == _MENTIONED else words
+    return _Candidate(start + len(given) - len(digits), end, weight, digits)
 
 
 def _weight_of_words(text: str, start: int, end: int, digits: int) -> int:

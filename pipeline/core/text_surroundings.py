@@ -39,7 +39,7 @@ _CODE_LETTERS = 4  # prefixes of identifiers are short and capital: TRX, INV, 1Z
 
 def surroundings_weight(text: str, groups: Groups, first: int, last: int) -> int:
     """What stands right before and behind a number, words aside."""
-    start, end = groups.places[groups.edges[first]], groups.places[groups.edges[last + 1] - 1] + 1
+    start, end = groups.spans[first][0], groups.spans[last][1]
     weight = _joints(groups, first, last)
     before, behind = text[max(start - _NEAR, 0) : start], text[end : end + _NEAR]
     if _is_of_another_system(before, text[start:end], behind):

@@ -254,6 +254,17 @@ def test_a_column_is_searched_cell_by_cell() -> None:
     assert find_in_text_column(column).keys() == {2, 4}
 
 
+@pytest.mark.parametrize("sign", ["", "é"])
+def test_a_column_holds_what_its_cells_hold(sign: str) -> None:
+    texts = [sample.text for sample in corpus(77, each=30)]
+    texts += [f"card 4111{mark}1111{mark}1111{mark}1111" for mark in ("|", "·", "<b>", "&nbsp;")]
+    column = pa.array([sign + text for text in texts])
+    by_cell = [find_pans_in_text(cell) for cell in column.to_pylist()]
+    expected = {at: hits for at, hits in enumerate(by_cell) if hits}
+    assert find_in_text_column(column) == expected
+    assert expected.keys() >= {len(texts) - 1, len(texts) - 4}
+
+
 def test_a_long_text_of_digits_takes_time_in_proportion() -> None:
     for piece in ("4 ", "4111 ", "4111-", f"{PAN} ", "card 41111 "):
         assert isinstance(find_pans_in_text(piece * (40_000 // len(piece))), list)
