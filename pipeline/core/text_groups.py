@@ -20,7 +20,7 @@ _ONLY_CARDS = frozenset({(4, 4, 4, 4), (4, 6, 5), (4, 6, 4), (4, 4, 4, 4, 3)})
 _NOT_ONLY_CARDS = frozenset({(4, 4, 4), (3, 3, 3, 4), (4, 4, 5), (4, 5, 6)})  # Maestro, UATP
 _EMBOSSED = 2
 _GROUPED_OTHERWISE = -1
-_GROUPED_AS_NUMBERS = -2  # of 13 and 14 digits: telephones, companies, national ids
+_GROUPED_AS_NUMBERS = -2  # 13 and 14 digits, or many groups: telephones, companies, people
 _MIXED_SEPARATORS = -3
 _MIXED_EMBOSSED = -1
 _BROKEN = -2  # numbers below one another are a list more often than a card in pieces
@@ -77,7 +77,6 @@ def grouping_weight(groups: Groups, first: int, last: int) -> int:
     if first == last:
         return 0
     lengths = tuple(groups.length(at) for at in range(first, last + 1))
-    is_embossed = lengths in _CARD_GROUPINGS
     separators = {_kind_of(each) for each in groups.separators[first:last]}
     if len(separators - {_LINE_BREAK}) > 1:
         return _MIXED_EMBOSSED if lengths == (4, 4, 4, 4) else _MIXED_SEPARATORS
@@ -86,7 +85,7 @@ def grouping_weight(groups: Groups, first: int, last: int) -> int:
     weight = _weight_of_groups(lengths)
     if _LINE_BREAK in separators:
         weight += _BROKEN
-    is_scattered = not is_embossed and len(lengths) in _SCATTERED
+    is_scattered = _is_scattered(lengths)
     if _is_joined(groups, first - 1, separators) and (
         is_scattered or not _follows_a_number(groups, first, lengths)
     ):
@@ -104,7 +103,12 @@ def _weight_of_groups(lengths: tuple[int, ...]) -> int:
     if lengths in _CARD_GROUPINGS:
         return _EMBOSSED
     is_short = sum(lengths) in _SHORT_CARDS and lengths[0] % 4
-    return _GROUPED_AS_NUMBERS if is_short else _GROUPED_OTHERWISE
+    is_uneven = _is_scattered(lengths) and len(set(lengths[:-1])) > 1
+    return _GROUPED_AS_NUMBERS if is_short or is_uneven else _GROUPED_OTHERWISE
+
+
+def _is_scattered(lengths: tuple[int, ...]) -> bool:
+    return lengths not in _CARD_GROUPINGS and len(lengths) in _SCATTERED
 
 
 def _follows_a_number(groups: Groups, first: int, lengths: tuple[int, ...]) -> bool:

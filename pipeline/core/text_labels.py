@@ -26,10 +26,10 @@ _MAX_CONNECTIVES = 6
 _LONGEST_WITHOUT_PLURAL = 3  # letters: POS is a point of sale, and not some purchase orders
 
 # Where a sentence ends or another begins; a point behind a short word is an abbreviation's.
-_BREAK = re.compile(r"[!?;,]\s|(?<=[^\W\d_]{5})(?<!nr)(?<!no)(?<!num)(?<!ref)\.\s|[。！？，；]")  # noqa: RUF001
+_BREAK = re.compile(r"[!?;,]\s|(?<=[^\W\d_]{5})(?<!nr)(?<!no)(?<!num)(?<!ref)\.\s|[।。！？，；]")  # noqa: RUF001
 _CAMEL = re.compile(r"(?<=[a-z]{2})(?=[A-Z])")  # an iPhone is no telephone number
 # Letters, and the signs for vowels that some scripts set above and below them.
-_WORD = re.compile(r"(?:[^\W\d_]|[\u0900-\u0dff\u0e30-\u0e4e])+")
+_WORD = re.compile(r"(?:[^\W\d_]|[\u0900-\u0963\u0966-\u109f\u1780-\u17d3])+")
 _PLAIN = str.maketrans({"ß": "ss", "ł": "l", "\u0131": "i", "đ": "d", "ø": "o"})
 _REMARK = re.compile(r"\s?[(\[]([^()\[\]0-9]{1,40})[)\]]")
 _OTHER_NUMBER = re.compile(r"(?<![^\W_])\d+|\d{3}")  # the words before it are its own

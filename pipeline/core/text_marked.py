@@ -1,6 +1,7 @@
 """Card numbers whose groups are parted by what otherwise parts numbers: `4111|1111|…`, markup, `·`.
 
-Anything may stand between two numbers, so only groups as they are embossed count here.
+Anything may stand between two numbers, so only groups as they are embossed count here, and single
+digits as they are dictated.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import pyarrow.compute as pc
 
 from pipeline.core.guard import CELL_RUN
 
-# A tag, a character reference (HTML 13.5), an escaped byte (RFC 3986, 2.1), or any other mark.
-_MARKUP = "<[^<>]{1,40}>|&#?[0-9A-Za-z]{2,6};|%[0-9A-Fa-f]{2}"
+# A tag, a character reference (HTML 13.5), an escaped byte (RFC 3986, 2.1), an escaped character
+# (RFC 8259, 7), or any other mark.
+_MARKUP = r"<[^<>]{1,40}>|&#?[0-9A-Za-z]{2,6};|%[0-9A-Fa-f]{2}|\\[nrt]|\\u00[0-9A-Fa-f]{2}"
 _MARKS = rf"(?:(?:{_MARKUP}|[^\w\r\n]|_){{1,6}}|[xX])"
 _SHAPES = (  # 4-4-4-4; 4-6-5 and 4-6-4
     "([0-9]{4})MARKS([0-9]{4})MARKS([0-9]{4})MARKS([0-9]{4})",
@@ -24,8 +26,13 @@ _SHAPES = (  # 4-4-4-4; 4-6-5 and 4-6-4
 _SEARCHED = [
     re.compile(f"(?<![0-9])(?=({shape})(?![0-9]))".replace("MARKS", _MARKS)) for shape in _SHAPES
 ]
+# Digit by digit, with marks among them, as dictated numbers are written down.
+_SPELT = re.compile(r"(?<![0-9])[0-9](?:[^\w\r\n]{1,4}[0-9](?![0-9])){11,18}")
+_SPELT_FOR_ARROW = r"(?:[DIGIT][^LETTERDIGIT\r\n]{1,4}){11}[DIGIT]"
 _MARKS_FOR_ARROW = rf"(?:(?:{_MARKUP}|[^LETTERDIGIT\r\n]){{1,6}}|[xX])"
-_SUSPICIOUS = "[DIGIT]{4}MARKS[DIGIT]{4,6}MARKS[DIGIT]{4,5}".replace("MARKS", _MARKS_FOR_ARROW)
+_GROUPS_FOR_ARROW = "[DIGIT]{4}MARKS[DIGIT]{4,6}MARKS[DIGIT]{4,5}"
+_SUSPICIOUS = f"{_GROUPS_FOR_ARROW}|{_SPELT_FOR_ARROW}".replace("MARKS", _MARKS_FOR_ARROW)
+_FIRST_SIGHT = r"[DIGIT]{4}|(?:[DIGIT][^LETTERDIGIT\r\n]{1,4}){4}"
 _CLASSES = {True: ("0-9", "A-Za-z"), False: (r"\p{Nd}", r"\p{L}")}  # by whether all is ASCII
 _NEXT = re.compile(rf"{_MARKS}([0-9]+)")
 _MOST_BEHIND = 2  # groups: an expiry and a verification code
@@ -55,18 +62,21 @@ def marked_groups(text: str) -> Iterator[Marked]:
             first = text[match.end(2) : match.start(3)]
             digits = "".join(each for each in match.groups()[1:])
             yield Marked(start, end, bool(_IN_A_LIST.fullmatch(first)), digits)
+    for match in _SPELT.finditer(text):
+        digits = "".join(filter(str.isdigit, match[0]))
+        yield Marked(match.start(), match.end(), is_like_a_list=True, digits=digits)
 
 
 def suspects_for_marks(column: pa.Array) -> pa.Array:
     """The row indices of the cells (Arrow `string`) that may hold such groups."""
     is_ascii = pc.all(pc.string_is_ascii(column), min_count=0).as_py() is not False
+    at_first = _matching(column, _FIRST_SIGHT, is_ascii=is_ascii)
+    return at_first.take(_matching(column.take(at_first), _SUSPICIOUS, is_ascii=is_ascii))
+
+
+def _matching(column: pa.Array, pattern: str, *, is_ascii: bool) -> pa.Array:
     digit, letter = _CLASSES[is_ascii]
-    suspicious = _SUSPICIOUS.replace("DIGIT", digit).replace("LETTER", letter)
-    with_group = _matching(column, f"[{digit}]{{4}}")
-    return with_group.take(_matching(column.take(with_group), suspicious))
-
-
-def _matching(column: pa.Array, pattern: str) -> pa.Array:
+    pattern = pattern.replace("DIGIT", digit).replace("LETTER", letter)
     return pc.indices_nonzero(pc.fill_null(pc.match_substring_regex(column, pattern), False))
 
 

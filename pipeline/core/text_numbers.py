@@ -8,7 +8,7 @@ from pipeline.core.pans import MAX_PAN_DIGITS, MIN_PAN_DIGITS, passes_luhn, sche
 # use more often (RRN 12, GTIN 13, IMEI 15, tracking numbers 12 to 18), which need a word beside.
 _NONE: frozenset[int] = frozenset()
 _LENGTHS = {
-    "visa": (frozenset({13, 16, 19}), frozenset({18})),
+    "visa": (frozenset({13, 16, 19}), _NONE),
     "mastercard": (frozenset({16}), _NONE),
     "amex": (frozenset({15}), _NONE),
     "diners": (frozenset({14, 16}), frozenset({19})),

@@ -61,8 +61,9 @@ FORMS = {
 # What a word holds, its endings and the rest of a compound aside; the last of several counts.
 STEMS = {
     Label.CARD: _set(
-        """card kart kort kaart kaard tarjet primaryaccount
-        卡 カード 카드 карт कार्ड কার্ড بطاق كارت کارت כרטיס καρτ บัตร"""
+        """card kart kort kaart kaard tarjet targeta tarxeta txartel cerdyn primaryaccount
+        卡 カード 카드 карт कार्ड কার্ড بطاق کارت כרטיס καρτ քարտ ბარათ บัตร ບັດ កាត ကတ်
+        કાર્ડ ಕಾರ್ಡ್ കാർഡ് கார்ட் కార్డ్"""
     ),
     Label.OTHER: _set(
         """referen transac transak shipm consignm sendung bestell rechnung auftrag buchung vertrag

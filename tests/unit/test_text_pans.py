@@ -181,10 +181,29 @@ def test_a_number_of_a_national_scheme_is_found_where_it_is_called_a_card() -> N
 
 @pytest.mark.parametrize(
     "text",
-    ["41111111.11111111", "41111111 - 11111111", "394 167 423 00430", "12.391197 - 1971-03-06"],
+    [
+        "5551 2345 6755 57 65",
+        "41111111.11111111",
+        "41111111 - 11111111",
+        "394 167 423 00430",
+        "12.391197 - 1971-03-06",
+    ],
 )
 def test_decimals_ranges_and_ids_in_threes_are_no_card(text: str) -> None:
     assert found(text) == []
+
+
+@pytest.mark.parametrize("mark", [", ", " - ", ". ", "... ", "; "])
+def test_a_card_dictated_digit_by_digit_is_found_where_it_is_called_a_card(mark: str) -> None:
+    by_fours = mark.join(" ".join(PAN[at : at + 4]) for at in range(0, 16, 4))
+    for spelt in (mark.join(PAN), by_fours):
+        assert found(f"the card number is {spelt}") == [PAN]
+    assert found("seats 4, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1") == []
+
+
+@pytest.mark.parametrize("escape", ["\\u0020", "\\u00a0", "\\n", "\\t"])
+def test_groups_that_escapes_part_are_a_card(escape: str) -> None:
+    assert found('{"note": "' + escape.join(["4111", "1111", "1111", "1111"]) + '"}') == [PAN]
 
 
 def test_two_cards_in_a_row_are_two_cards() -> None:
