@@ -17,7 +17,9 @@ _CARD_GROUPINGS = frozenset(
     }
 )
 _ONLY_CARDS = frozenset({(4, 4, 4, 4), (4, 6, 5), (4, 6, 4), (4, 4, 4, 4, 3)})
-_NOT_ONLY_CARDS = frozenset({(4, 4, 4), (3, 3, 3, 4), (4, 4, 5), (4, 5, 6)})  # Maestro, UATP
+_NOT_ONLY_CARDS = frozenset(  # Maestro, UATP, Diners
+    {(4, 4, 4), (3, 3, 3, 4), (4, 4, 5), (4, 5, 6), (3, 4, 4, 3)}
+)
 _EMBOSSED = 2
 _GROUPED_OTHERWISE = -1
 _GROUPED_AS_NUMBERS = -2  # 13 and 14 digits, or many groups: telephones, companies, people
@@ -90,8 +92,6 @@ def grouping_weight(groups: Groups, first: int, last: int) -> int:
         is_scattered or not _follows_a_number(groups, first, lengths)
     ):
         weight += _END_OF_A_CHAIN
-    if first and groups.separators[first - 1] == "." and "." not in separators:
-        weight += _PART_OF_A_CHAIN  # a fraction
     if _is_joined(groups, last, separators):
         weight += _weight_of_beginning(groups, last, lengths)
     return weight

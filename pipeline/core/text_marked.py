@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -59,9 +60,10 @@ def marked_groups(text: str) -> Iterator[Marked]:
             start, end = match.span(1)
             if CELL_RUN.fullmatch(match[1]) or _is_of_a_list(text, match):
                 continue
-            first = text[match.end(2) : match.start(3)]
-            digits = "".join(each for each in match.groups()[1:])
-            yield Marked(start, end, bool(_IN_A_LIST.fullmatch(first)), digits)
+            spans = [match.span(at) for at in range(2, pattern.groups + 1)]
+            marks = [text[before[1] : behind[0]] for before, behind in pairwise(spans)]
+            is_like_a_list = any(map(_IN_A_LIST.fullmatch, marks))
+            yield Marked(start, end, is_like_a_list, "".join(match.groups()[1:]))
     for match in _SPELT.finditer(text):
         digits = "".join(filter(str.isdigit, match[0]))
         yield Marked(match.start(), match.end(), is_like_a_list=True, digits=digits)

@@ -50,14 +50,14 @@ def surroundings_weight(text: str, groups: Groups, first: int, last: int) -> int
 
 
 def _joints(groups: Groups, first: int, last: int) -> int:
-    """A single group that others are joined to by something else than a space."""
-    if first != last:
-        return 0
+    """What it says that others are joined to a number by something else than to each other."""
     weight = 0
-    if first > 0 and groups.separators[first - 1] in _JOINTS:
-        is_decimal = groups.separators[first - 1] == "."
-        weight += OTHER_SYSTEM if is_decimal else _JOINED_BEFORE
-    if last < len(groups.separators) and groups.separators[last] in ("-", "_"):
+    before = groups.separators[first - 1] if first else ""
+    if before in _JOINTS and set(groups.separators[first:last]) != {before}:
+        is_fraction = first == last and before == "."
+        weight += OTHER_SYSTEM if is_fraction else _JOINED_BEFORE
+    behind = groups.separators[last] if last < len(groups.separators) else ""
+    if first == last and behind in ("-", "_"):
         weight += _JOINED_BEHIND
     return weight
 

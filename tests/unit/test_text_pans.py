@@ -206,6 +206,19 @@ def test_groups_that_escapes_part_are_a_card(escape: str) -> None:
     assert found('{"note": "' + escape.join(["4111", "1111", "1111", "1111"]) + '"}') == [PAN]
 
 
+@pytest.mark.parametrize("card", ["305-6930-9025-904", "378 2822 46310 005"])
+def test_a_card_grouped_in_threes_and_fours_is_found(card: str) -> None:
+    assert found(card) == [card.replace("-", "").replace(" ", "")]
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    ["(555) 123-4567 1234-5678-9012", "555.123.4567 123456789012", "2345 6789 0123, 1111 2222"],
+)
+def test_two_other_numbers_in_a_row_are_no_card(numbers: str) -> None:
+    assert found(numbers) == []
+
+
 def test_two_cards_in_a_row_are_two_cards() -> None:
     assert found("4111 1111 1111 1111 5555 5555 5555 4444") == [PAN, "5555555555554444"]
     assert found(f"{PAN},5555555555554444") == [PAN, "5555555555554444"]
