@@ -29,27 +29,35 @@ _SEARCHED = [
 ]
 # Digit by digit, with marks among them, as dictated numbers are written down.
 _SPELT = re.compile(r"(?<![0-9])[0-9](?:[^\w\r\n]{1,4}[0-9](?![0-9])){11,18}")
-_SPELT_FOR_ARROW = r"(?:[DIGIT][^LETTERDIGIT\r\n]{1,4}){11}[DIGIT]"
-_MARKS_FOR_ARROW = rf"(?:(?:{_MARKUP}|[^LETTERDIGIT\r\n]){{1,6}}|[xX])"
-_GROUPS_FOR_ARROW = "[DIGIT]{4}MARKS[DIGIT]{4,6}MARKS[DIGIT]{4,5}"
-_SUSPICIOUS = f"{_GROUPS_FOR_ARROW}|{_SPELT_FOR_ARROW}".replace("MARKS", _MARKS_FOR_ARROW)
-_FIRST_SIGHT = r"[DIGIT]{4}|(?:[DIGIT][^LETTERDIGIT\r\n]{1,4}){4}"
+# What holds all of these, and more, in expressions that a DFA is small for.
+_MARKS_FOR_ARROW = re.sub(r"\{1,[0-9]+\}|\{2,6\}", "+", _MARKS).replace(
+    r"[^\w\r\n]|_", r"[^LETTERDIGIT\r\n]"
+)
+_SUSPICIOUS = "|".join(
+    (
+        "[DIGIT]{4}MARKS[DIGIT]{4,6}MARKS[DIGIT]{4}".replace("MARKS", _MARKS_FOR_ARROW),
+        r"(?:[DIGIT][^LETTERDIGIT\r\n]+){11}[DIGIT]",
+    )
+)
+_FIRST_SIGHT = r"[DIGIT]{4}|(?:[DIGIT][^LETTERDIGIT\r\n]+){4}"
 _CLASSES = {True: ("0-9", "A-Za-z"), False: (r"\p{Nd}", r"\p{L}")}  # by whether all is ASCII
 _NEXT = re.compile(rf"{_MARKS}([0-9]+)")
 _MOST_BEHIND = 2  # groups: an expiry and a verification code
 _LONGEST_BEHIND = 4  # digits: MMYY
 _IN_A_LIST = re.compile(r"\s*[,;+]\s+|\s*:\s*")  # as numbers that belong together are listed
+_MARKED = 2
+_LISTED = -2  # a list of numbers needs a word for cards
 _NEAR = 160  # characters: three groups behind, with markup between
 _BEFORE = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """The digits of groups that marks part, and where in the text they begin and end."""
+    """A number that is not written in one run: where it begins and ends, and what that weighs."""
 
     start: int
     end: int
-    is_like_a_list: bool
+    weight: int
     digits: str = field(repr=False)
 
 
@@ -62,11 +70,11 @@ def marked_groups(text: str) -> Iterator[Marked]:
                 continue
             spans = [match.span(at) for at in range(2, pattern.groups + 1)]
             marks = [text[before[1] : behind[0]] for before, behind in pairwise(spans)]
-            is_like_a_list = any(map(_IN_A_LIST.fullmatch, marks))
-            yield Marked(start, end, is_like_a_list, "".join(match.groups()[1:]))
+            weight = _LISTED if any(map(_IN_A_LIST.fullmatch, marks)) else _MARKED
+            yield Marked(start, end, weight, "".join(match.groups()[1:]))
     for match in _SPELT.finditer(text):
         digits = "".join(filter(str.isdigit, match[0]))
-        yield Marked(match.start(), match.end(), is_like_a_list=True, digits=digits)
+        yield Marked(match.start(), match.end(), _LISTED, digits)
 
 
 def suspects_for_marks(column: pa.Array) -> pa.Array:

@@ -23,8 +23,12 @@ _LENGTHS = {
     "uatp": (_NONE, frozenset({15})),
 }
 # No prefixes for the strict guard: Humo and UzCard, JCB's 2131 of old, 35 as test data has it for
-# JCB, and Maestro's 0604.
-_RARE: dict[int, tuple[str, ...]] = {12: ("0604",), 15: ("2131",), 16: ("9860", "8600", "35")}
+# JCB, enRoute of old, and Maestro's 0604.
+_RARE: dict[int, tuple[str, ...]] = {
+    12: ("0604",),
+    15: ("2131", "2014", "2149"),
+    16: ("9860", "8600", "35"),
+}
 # ISO/IEC 7812-1 leaves 9 to national schemes (Prostir, NAPAS, Belkart, Korea's); parcels begin so.
 _NATIONAL = {16: ("9",), 19: ("9",)}
 

@@ -9,11 +9,10 @@ PAN that is missed is worse than a number that is taken for one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline.core.guard import (
     CELL_RUN,
@@ -35,6 +34,7 @@ from pipeline.core.text_labels import (
 )
 from pipeline.core.text_marked import Marked, marked_groups, suspects_for_marks
 from pipeline.core.text_numbers import OWN_LENGTH, is_rare, weight_of_number
+from pipeline.core.text_spoken import spoken_numbers, suspects_for_words
 from pipeline.core.text_surroundings import surroundings_weight
 from pipeline.core.text_words import Label
 
@@ -46,8 +46,8 @@ _MENTIONED = 2
 _LABELLED_OTHER = -3
 _LABELLED_NEVER = -9
 _PADDED = -1
-_MARKED = 2
-_LISTED = -2
+
+_Finder = Callable[[str], Iterator[Marked]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,41 +62,45 @@ class _Candidate:
 
 def find_pans_in_text(text: str, known: KnownPans = NO_KNOWN_PANS) -> list[Hit]:
     """The PANs in a text, left to right; known ones whatever stands around them."""
-    return _find(text, known, has_marks=True)
+    return _find(text, known, [marked_groups, spoken_numbers])
 
 
 def find_in_text_column(column: pa.Array, known: KnownPans = NO_KNOWN_PANS) -> dict[int, list[Hit]]:
     """The PANs in an Arrow column of `string`, by row index."""
     with_runs, _ = suspects_in(column, MIN_PAN_DIGITS)
-    with_marks = suspects_for_marks(column)
-    marked = frozenset(with_marks.to_pylist())
-    indices = pc.unique(pa.concat_arrays([with_runs, with_marks]))
-    pairs = zip(indices.to_pylist(), column.take(indices).to_pylist(), strict=True)
-    found = {index: _find(cell, known, has_marks=index in marked) for index, cell in pairs}
+    finders: dict[int, list[_Finder]] = {index: [] for index in with_runs.to_pylist()}
+    for finder, suspects in (
+        (marked_groups, suspects_for_marks(column)),
+        (spoken_numbers, suspects_for_words(column)),
+    ):
+        for index in suspects.to_pylist():
+            finders.setdefault(index, []).append(finder)
+    cells = column.take(pa.array(finders, pa.int64())).to_pylist()
+    pairs = zip(finders.items(), cells, strict=True)
+    found = {index: _find(cell, known, of_cell) for (index, of_cell), cell in pairs}
     return {index: hits for index, hits in found.items() if hits}
 
 
-def _find(text: str, known: KnownPans, *, has_marks: bool) -> list[Hit]:
+def _find(text: str, known: KnownPans, finders: Iterable[_Finder]) -> list[Hit]:
     found: list[Hit] = []
     for view in views_of(text):
         for run in CELL_RUN.finditer(view):
             exact = without_overlaps(hits_in_run(run, known, full=False))
             found += [*exact, *_by_weight(view, run, exact)]
-        if has_marks:
-            found += [_hit(each) for each in marked_groups(view) if _is_pan(view, each, known)]
+        for finder in finders:
+            found += [_hit(each) for each in finder(view) if _is_pan(view, each, known)]
     return without_overlaps(found)
 
 
 def _is_pan(text: str, marked: Marked, known: KnownPans) -> bool:
-    """Whether groups that marks part are a PAN's; a list of numbers needs a word for cards."""
+    """Whether a number that is not written in one run is a PAN."""
     if known.has(marked.digits.encode("ascii")):
         return True
     weight = weight_of_number(marked.digits)
     if weight != OWN_LENGTH:
         return False
-    weight += _LISTED if marked.is_like_a_list else _MARKED
     words = _weight_of_words(text, marked.start, marked.end, len(marked.digits))
-    return weight + words >= ACCEPTED
+    return weight + marked.weight + words >= ACCEPTED
 
 
 def _hit(marked: Marked) -> Hit:

@@ -201,6 +201,39 @@ def test_a_card_dictated_digit_by_digit_is_found_where_it_is_called_a_card(mark:
     assert found("seats 4, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1") == []
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sure it's "
+        + "four one one one, "
+        + "one one one one, " * 2
+        + "one one one one, thank you",
+        "Four-one-" + "double one " * 7,
+        "vier " + "eins " * 15 + "bitte",
+        "cuatro, " + "uno, " * 14 + "uno",
+        "quatre un un un " + "un un un un " * 3,
+    ],
+)
+def test_a_card_whose_digits_are_words_is_found(text: str) -> None:
+    hits = find_pans_in_text(text)
+    assert [hit.digits.decode() for hit in hits] == [PAN]
+    assert find_in_text_column(pa.array(["", text])) == {1: hits}
+    assert "one" not in replaced(text, hits, lambda _: "x").lower()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "four " + "one " * 14 + "two",
+        "tracking number four " + "one " * 15,
+        "call four " + "one " * 12,
+        "one or two of the seven",
+    ],
+)
+def test_other_numbers_whose_digits_are_words_are_no_card(text: str) -> None:
+    assert found(text) == []
+
+
 @pytest.mark.parametrize("escape", ["\\u0020", "\\u00a0", "\\n", "\\t"])
 def test_groups_that_escapes_part_are_a_card(escape: str) -> None:
     assert found('{"note": "' + escape.join(["4111", "1111", "1111", "1111"]) + '"}') == [PAN]
