@@ -39,12 +39,15 @@ FORMS = {
         passeport reisepass"""
     ),
     Label.OTHER: _set(
-        """ref riferimento rrn arn trace invoice inv facture factura fattura factuur fatura
-        order ord po commande pedido ordine encomenda comanda arve resi
+        """ref riferimento rrn arn trace invoice inv rechnung rechnungs facture factura
+        fattura factuur fatura
+        order ord po bestell bestellung auftrag auftrags commande pedido ordine
+        encomenda comanda arve resi
         tracking track trk parcel package paket colis suivi envio guia spedizione pacco pakket
         kargo takip ups fedex dhl usps awb waybill ticket case claim incident
-        trans txn trx operation operacion booking reservation reserva policy police poliza
-        contract contrat contrato serial serie serien sku article artikel produkt
+        trans txn trx transaction transaktion transaktions transaccion operation operacion
+        booking buchung buchungs reservation reserva policy police poliza
+        contract vertrag vertrags contrat contrato serial serie serien sku article artikel produkt
         member membership loan mortgage patient mrn reading build license licence
         session correlation barcode barras voucher coupon lot dossier pratica expediente
         receipt beleg quittung recu recibo ricevuta settlement payout processor gateway
@@ -66,8 +69,8 @@ STEMS = {
         કાર્ડ ಕಾರ್ಡ್ കാർഡ് கார்ட் కార్డ్"""
     ),
     Label.OTHER: _set(
-        """referen transac transak shipm consignm sendung bestell rechnung auftrag buchung vertrag
-        seriennum ordre bestall faktur kenmerk tilau lasku viite asiakas
+        """referen shipm consignm sendung seriennum ordre bestall faktur kenmerk tilau lasku
+        viite asiakas
         zamowien przesyl objednav symbol zakaznic rendel szamla ugyfel comenz
         siparis musteri porudzb narudzb narocil racun uzsakym saskait pasutij rekin tellimus
         pesanan seguimiento rastre protocol

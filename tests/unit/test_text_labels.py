@@ -58,6 +58,11 @@ def test_whom_a_number_belongs_to_says_nothing_until_the_number_is_called_theirs
     assert label_before("numéro du client : ") is Label.OTHER
 
 
+def test_a_word_that_only_ends_in_one_for_another_number_says_nothing() -> None:
+    assert label_before("Abbuchung ") is label_before("Abrechnung: ") is None
+    assert label_before("Buchungsnummer ") is Label.OTHER
+
+
 def test_a_card_of_another_kind_says_nothing() -> None:
     assert label_before("loyalty card ") is None
     assert label_before("kundkort ") is Label.CARD

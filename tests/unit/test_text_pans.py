@@ -331,5 +331,6 @@ def test_a_column_holds_what_its_cells_hold(sign: str) -> None:
 
 
 def test_a_long_text_of_digits_takes_time_in_proportion() -> None:
-    for piece in ("4 ", "4111 ", "4111-", f"{PAN} ", "card 41111 "):
+    digits = ("4 ", "4111 ", "4111-", f"{PAN} ", "card 41111 ")
+    for piece in (*digits, "4, ", "4111|", "4111<b>", "four ", "double one "):
         assert isinstance(find_pans_in_text(piece * (40_000 // len(piece))), list)
