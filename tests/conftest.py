@@ -46,6 +46,11 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     gc.freeze()
 
 
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Libraries find fault with what is not collected at the end."""
+    gc.unfreeze()
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if "shared_data" in getattr(item, "fixturenames", ()):
         item.user_properties.append(("needs", "third-party files"))

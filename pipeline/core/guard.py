@@ -2,7 +2,7 @@
 
 Two tests. The exact one: any PAN of the file, wherever its digits stand. The full one: any
 Luhn-valid run of 13 to 19 digits that begins like a card, with or without separators; in a column
-also groups as they are embossed on cards, whatever stands between them.
+also groups as they are embossed on cards, and single digits, whatever stands between them.
 """
 
 from __future__ import annotations
@@ -258,7 +258,7 @@ def _add_marked(hits: dict[int, list[Hit]], column: pa.Array, known: KnownPans) 
 
 def _is_pan(marked: Marked, known: KnownPans) -> bool:
     digits = marked.digits.encode("ascii")
-    return _is_card_like(digits) or known.has(digits)
+    return (len(digits) >= MIN_RUN_DIGITS and _is_card_like(digits)) or known.has(digits)
 
 
 def windows(column: pa.Array, lengths: Collection[int], beginnings: pa.Array) -> list[bytes]:

@@ -1,6 +1,7 @@
 """Card numbers whose groups are parted by what otherwise parts numbers: `4111|1111|…`, markup, `·`.
 
-Anything may stand between two numbers, so only groups as they are embossed count here.
+Anything may stand between two numbers, so only groups as they are embossed count here, and single
+digits as they are dictated.
 """
 
 from __future__ import annotations
@@ -8,12 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-# A tag, a character reference (HTML 13.5), an escaped byte (RFC 3986, 2.1), or any other mark.
-_MARKUP = "<[^<>]{1,40}>|&#?[0-9A-Za-z]{2,6};|%[0-9A-Fa-f]{2}"
+# A tag, a character reference (HTML 13.5), an escaped byte (RFC 3986, 2.1), an escaped character
+# (RFC 8259, 7), or any other mark.
+_MARKUP = r"<[^<>]{1,40}>|&#?[0-9A-Za-z]{2,6};|%[0-9A-Fa-f]{2}|\\[nrt]|\\u00[0-9A-Fa-f]{2}"
 _MARKS = rf"(?:(?:{_MARKUP}|[^\w\r\n]|_){{1,6}}|[xX])"
 _SHAPES = (  # 4-4-4-4; 4-6-5 and 4-6-4
     "([0-9]{4})MARKS([0-9]{4})MARKS([0-9]{4})MARKS([0-9]{4})",
@@ -22,13 +25,26 @@ _SHAPES = (  # 4-4-4-4; 4-6-5 and 4-6-4
 _SEARCHED = [
     re.compile(f"(?<![0-9])(?=({shape})(?![0-9]))".replace("MARKS", _MARKS)) for shape in _SHAPES
 ]
-# Much the same for Arrow, whose expressions are slow where they count what is between groups.
-_MARKS_FOR_ARROW = r"(?:(?:<[^<>]+>|&#?\w+;|%[0-9A-Fa-f]{2}|[^\p{L}\p{Nd}\r\n])+|[xX])"
-_SUSPICIOUS = r"\p{Nd}{4}MARKS\p{Nd}{4,6}MARKS\p{Nd}{4,5}".replace("MARKS", _MARKS_FOR_ARROW)
+# Digit by digit, with marks among them, as dictated numbers are written down.
+_SPELT = re.compile(r"(?<![0-9])[0-9](?:[^\w\r\n]{1,4}[0-9](?![0-9])){11,18}")
+# What holds all of these, and more, in expressions that a DFA is small for.
+_MARKS_FOR_ARROW = re.sub(r"\{1,[0-9]+\}|\{2,6\}", "+", _MARKS).replace(
+    r"[^\w\r\n]|_", r"[^LETTERDIGIT\r\n]"
+)
+_SUSPICIOUS = "|".join(
+    (
+        "[DIGIT]{4}MARKS[DIGIT]{4,6}MARKS[DIGIT]{4}".replace("MARKS", _MARKS_FOR_ARROW),
+        r"(?:[DIGIT][^LETTERDIGIT\r\n]+){11}[DIGIT]",
+    )
+)
+_FIRST_SIGHT = r"[DIGIT]{4}|(?:[DIGIT][^LETTERDIGIT\r\n]+){4}"
+_CLASSES = {True: ("0-9", "A-Za-z"), False: (r"\p{Nd}", r"\p{L}")}  # by whether all is ASCII
 _NEXT = re.compile(rf"{_MARKS}([0-9]+)")
 _MOST_BEHIND = 2  # groups: an expiry and a verification code
 _LONGEST_BEHIND = 4  # digits: MMYY
 _IN_A_LIST = re.compile(r"\s*[,;+]\s+|\s*:\s*")  # as numbers that belong together are listed
+_MARKED = 2
+_LISTED = -2  # a list of numbers needs a word for cards
 _NEAR = 160  # characters: three groups behind, with markup between
 _BEFORE = 64
 _SHORTEST = 16  # characters: 14 digits in three groups
@@ -36,11 +52,11 @@ _SHORTEST = 16  # characters: 14 digits in three groups
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """The digits of groups that marks part, and where in the text they begin and end."""
+    """A number that is not written in one run: where it begins and ends, and what that weighs."""
 
     start: int
     end: int
-    is_like_a_list: bool
+    weight: int
     digits: str = field(repr=False)
 
 
@@ -51,9 +67,13 @@ def marked_groups(text: str) -> Iterator[Marked]:
             start, end = match.span(1)
             if _is_of_a_list(text, match):
                 continue
-            first = text[match.end(2) : match.start(3)]
-            digits = "".join(each for each in match.groups()[1:])
-            yield Marked(start, end, bool(_IN_A_LIST.fullmatch(first)), digits)
+            spans = [match.span(at) for at in range(2, pattern.groups + 1)]
+            marks = [text[before[1] : behind[0]] for before, behind in pairwise(spans)]
+            weight = _LISTED if any(map(_IN_A_LIST.fullmatch, marks)) else _MARKED
+            yield Marked(start, end, weight, "".join(match.groups()[1:]))
+    for match in _SPELT.finditer(text):
+        digits = "".join(filter(str.isdigit, match[0]))
+        yield Marked(match.start(), match.end(), _LISTED, digits)
 
 
 def suspects_for_marks(column: pa.Array) -> pa.Array:
@@ -61,7 +81,15 @@ def suspects_for_marks(column: pa.Array) -> pa.Array:
     longest = pc.max(pc.binary_length(column)).as_py() or 0
     if longest < _SHORTEST:
         return pa.array([], pa.uint64())
-    return pc.indices_nonzero(pc.fill_null(pc.match_substring_regex(column, _SUSPICIOUS), False))
+    is_ascii = pc.all(pc.string_is_ascii(column), min_count=0).as_py() is not False
+    at_first = _matching(column, _FIRST_SIGHT, is_ascii=is_ascii)
+    return at_first.take(_matching(column.take(at_first), _SUSPICIOUS, is_ascii=is_ascii))
+
+
+def _matching(column: pa.Array, pattern: str, *, is_ascii: bool) -> pa.Array:
+    digit, letter = _CLASSES[is_ascii]
+    pattern = pattern.replace("DIGIT", digit).replace("LETTER", letter)
+    return pc.indices_nonzero(pc.fill_null(pc.match_substring_regex(column, pattern), False))
 
 
 def _is_of_a_list(text: str, match: re.Match[str]) -> bool:

@@ -9,11 +9,10 @@ PAN that is missed is worse than a number that is taken for one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline.core.guard import (
     CELL_RUN,
@@ -25,52 +24,35 @@ from pipeline.core.guard import (
     views_of,
     without_overlaps,
 )
-from pipeline.core.pans import MAX_PAN_DIGITS, MIN_PAN_DIGITS, passes_luhn, scheme_of
-from pipeline.core.text_labels import Label, label_after, label_before, mentions_card
+from pipeline.core.pans import MAX_PAN_DIGITS, MIN_PAN_DIGITS
+from pipeline.core.text_groups import Groups, grouping_weight
+from pipeline.core.text_labels import (
+    NEAR_CHARACTERS,
+    label_after,
+    label_before,
+    mentions_card,
+)
 from pipeline.core.text_marked import Marked, marked_groups, suspects_for_marks
-from pipeline.core.text_shapes import Groups, grouping_weight, surroundings_weight
+from pipeline.core.text_numbers import OWN_LENGTH, is_rare, weight_of_number
+from pipeline.core.text_spoken import spoken_numbers, suspects_for_words
+from pipeline.core.text_surroundings import surroundings_weight
+from pipeline.core.text_words import Label
 
-NEAR_CHARACTERS = 100
 SHORT_DIGITS = 15  # ITU-T E.164; GTIN 14
 ACCEPTED = 1  # the least sum of the weights below
 
-# Lengths that a scheme issues: those that say card by themselves, and those that other systems
-# use more often (RRN 12, GTIN 13, IMEI 15, tracking numbers 12 to 18), which need a word beside.
-_LENGTHS: dict[str, tuple[frozenset[int], frozenset[int]]] = {
-    "visa": (frozenset({13, 16, 19}), frozenset({18})),
-    "mastercard": (frozenset({16}), frozenset()),
-    "amex": (frozenset({15}), frozenset()),
-    "diners": (frozenset({14, 16}), frozenset({19})),
-    "discover": (frozenset({16, 19}), frozenset({17, 18})),
-    "jcb": (frozenset({16, 19}), frozenset({17, 18})),
-    "unionpay": (frozenset({16, 19}), frozenset({17, 18})),
-    "maestro": (frozenset({16, 19}), frozenset({12, 13, 14, 15, 17, 18})),
-    "rupay": (frozenset({16}), frozenset({19})),
-    "mir": (frozenset({16, 19}), frozenset({17, 18})),
-    "troy": (frozenset({16}), frozenset()),
-    "verve": (frozenset({16, 19}), frozenset({18})),
-    "uatp": (frozenset(), frozenset({15})),
-    # Humo 9860 and UzCard 8600, JCB's 2131 and 1800 of old, 35 as test data has it for JCB, and
-    # Maestro's 0604: no prefixes for the strict guard.
-    "unknown": (frozenset(), frozenset({12, 15, 16})),
-}
-_RARE_PREFIXES = ("9860", "8600", "2131", "35", "0604")
-
-_OWN_LENGTH = 2
-_OTHER_LENGTH = -1
 _LABELLED = 5
 _MENTIONED = 2
 _LABELLED_OTHER = -3
 _LABELLED_NEVER = -9
-_NO_CHECK_DIGIT = -5  # some UnionPay cards; only a word right beside makes up for it
 _PADDED = -1
-_MARKED = 2
-_LISTED = -2
+
+_Finder = Callable[[str], Iterator[Marked]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """Digits `start` to `end` of a run, and the weight of what speaks for their being a PAN."""
+    """Where in a text digits begin and end, and the weight of what says that they are a PAN."""
 
     start: int
     end: int
@@ -80,46 +62,51 @@ class _Candidate:
 
 def find_pans_in_text(text: str, known: KnownPans = NO_KNOWN_PANS) -> list[Hit]:
     """The PANs in a text, left to right; known ones whatever stands around them."""
+    return _find(text, known, [marked_groups, spoken_numbers])
+
+
+def find_in_text_column(column: pa.Array, known: KnownPans = NO_KNOWN_PANS) -> dict[int, list[Hit]]:
+    """The PANs in an Arrow column of `string`, by row index."""
+    with_runs, _ = suspects_in(column, MIN_PAN_DIGITS)
+    finders: dict[int, list[_Finder]] = {index: [] for index in with_runs.to_pylist()}
+    for finder, suspects in (
+        (marked_groups, suspects_for_marks(column)),
+        (spoken_numbers, suspects_for_words(column)),
+    ):
+        for index in suspects.to_pylist():
+            finders.setdefault(index, []).append(finder)
+    cells = column.take(pa.array(finders, pa.int64())).to_pylist()
+    pairs = zip(finders.items(), cells, strict=True)
+    found = {index: _find(cell, known, of_cell) for (index, of_cell), cell in pairs}
+    return {index: hits for index, hits in found.items() if hits}
+
+
+def _find(text: str, known: KnownPans, finders: Iterable[_Finder]) -> list[Hit]:
     found: list[Hit] = []
     for view in views_of(text):
         for run in CELL_RUN.finditer(view):
             exact = without_overlaps(hits_in_run(run, known, full=False))
             found += [*exact, *_by_weight(view, run, exact)]
-        found += [
-            _hit(each)
-            for each in marked_groups(view)
-            if not CELL_RUN.fullmatch(view, each.start, each.end) and _is_pan(view, each, known)
-        ]
+        for finder in finders:
+            others = [each for each in finder(view) if not _is_in_one_run(view, each)]
+            found += [_hit(each) for each in others if _is_pan(view, each, known)]
     return without_overlaps(found)
 
 
-def find_in_text_column(column: pa.Array, known: KnownPans = NO_KNOWN_PANS) -> dict[int, list[Hit]]:
-    """The PANs in an Arrow column of `string`, by row index."""
-    indices = _suspects(column)
-    pairs = zip(indices.to_pylist(), column.take(indices).to_pylist(), strict=True)
-    found = {index: find_pans_in_text(cell, known) for index, cell in pairs}
-    return {index: hits for index, hits in found.items() if hits}
-
-
-def _suspects(column: pa.Array) -> pa.Array:
-    """The row indices of the cells with enough digits for a PAN."""
-    indices, _ = suspects_in(column, MIN_PAN_DIGITS)
-    marked = suspects_for_marks(column)
-    if not len(marked):
-        return indices
-    return pc.unique(pa.concat_arrays([indices, marked.cast(indices.type)]))
+def _is_in_one_run(text: str, marked: Marked) -> bool:
+    """Whether what is between the digits are separators, so that it is a run as well."""
+    return CELL_RUN.fullmatch(text, marked.start, marked.end) is not None
 
 
 def _is_pan(text: str, marked: Marked, known: KnownPans) -> bool:
-    """Whether groups that marks part are a PAN's; a list of numbers needs a word for cards."""
+    """Whether a number that is not written in one run is a PAN."""
     if known.has(marked.digits.encode("ascii")):
         return True
-    weight = _weight_of_number(marked.digits)
-    if weight != _OWN_LENGTH:
+    weight = weight_of_number(marked.digits)
+    if weight != OWN_LENGTH:
         return False
-    weight += _LISTED if marked.is_like_a_list else _MARKED
     words = _weight_of_words(text, marked.start, marked.end, len(marked.digits))
-    return weight + words >= ACCEPTED
+    return weight + marked.weight + words >= ACCEPTED
 
 
 def _hit(marked: Marked) -> Hit:
@@ -134,9 +121,8 @@ def _by_weight(text: str, run: re.Match[str], exact: list[Hit]) -> Iterator[Hit]
     for hit in exact:
         _take(taken, hit.start - run.start(), hit.end - run.start())
     for each in sorted(accepted, key=lambda each: (-each.weight, each.start, -each.end)):
-        start, end = groups.places[each.start], groups.places[each.end - 1] + 1
-        if _take(taken, start - run.start(), end - run.start()):
-            yield Hit(start, end, each.digits.encode("ascii"))
+        if _take(taken, each.start - run.start(), each.end - run.start()):
+            yield Hit(each.start, each.end, each.digits.encode("ascii"))
 
 
 def _take(taken: bytearray, start: int, end: int) -> bool:
@@ -147,46 +133,33 @@ def _take(taken: bytearray, start: int, end: int) -> bool:
 
 
 def _candidates(text: str, groups: Groups) -> Iterator[_Candidate]:
-    for first in range(len(groups.edges) - 1):
-        for last in range(first, len(groups.edges) - 1):
-            start, end = groups.edges[first], groups.edges[last + 1]
-            if end - start > MAX_PAN_DIGITS:
+    edges = groups.edges
+    for first in range(len(edges) - 1):
+        for last in range(first, len(edges) - 1):
+            count = edges[last + 1] - edges[first]
+            if count > MAX_PAN_DIGITS:
                 break
-            candidate = _candidate(text, groups, first, last)
-            if candidate is not None:
-                yield candidate
+            if count >= MIN_PAN_DIGITS and (each := _candidate(text, groups, first, last)):
+                yield each
 
 
 def _candidate(text: str, groups: Groups, first: int, last: int) -> _Candidate | None:
-    """The groups as a candidate; None if no scheme issues such a number."""
-    start, end = groups.edges[first], groups.edges[last + 1]
-    digits = groups.digits[start:end]
-    if first == last and not digits.startswith(_RARE_PREFIXES):
-        digits = digits.lstrip("0")
-    weight = _weight_of_number(digits)
+    """The groups as a candidate; None if no scheme issues such a number, or nothing can save it."""
+    given = groups.digits[groups.edges[first] : groups.edges[last + 1]]
+    is_padded = first == last and given.startswith("0") and not is_rare(given)
+    digits = given.lstrip("0") if is_padded else given
+    weight = weight_of_number(digits)
     if weight is None:
         return None
-    weight += _PADDED if len(digits) < end - start else grouping_weight(groups, first, last)
+    weight += _PADDED if is_padded else grouping_weight(groups, first, last)
     doubts = surroundings_weight(text, groups, first, last)
-    words = _weight_of_words(text, groups.places[start], groups.places[end - 1] + 1, len(digits))
-    weight += doubts + (0 if doubts and words == _MENTIONED else words)
-    return _Candidate(end - len(digits), end, weight, digits)
-
-
-def _weight_of_number(digits: str) -> int | None:
-    if not MIN_PAN_DIGITS <= len(digits) <= MAX_PAN_DIGITS:
+    weight += doubts
+    if weight + _LABELLED < ACCEPTED:
         return None
-    pan = digits.encode("ascii")
-    scheme = scheme_of(pan)
-    own, others = _LENGTHS[scheme]
-    if len(pan) not in own | others:
-        return None
-    if scheme == "unknown" and not digits.startswith(_RARE_PREFIXES):
-        return None
-    weight = _OWN_LENGTH if len(pan) in own else _OTHER_LENGTH
-    if passes_luhn(pan):
-        return weight
-    return weight + _NO_CHECK_DIGIT if scheme == "unionpay" else None
+    start, end = groups.spans[first][0], groups.spans[last][1]
+    words = _weight_of_words(text, start, end, len(digits))
+    weight += 0 if doubts and words == _MENTIONED else words
+    return _Candidate(start + len(given) - len(digits), end, weight, digits)
 
 
 def _weight_of_words(text: str, start: int, end: int, digits: int) -> int:

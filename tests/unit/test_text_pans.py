@@ -11,7 +11,7 @@ from benchmarks.free_text import scores, total
 from benchmarks.free_text_corpus import DECOYS, corpus
 from pipeline.core.guard import KnownPans, find_pans, replaced
 from pipeline.core.text_pans import find_in_text_column, find_pans_in_text
-from pipeline.core.text_shapes import is_iban
+from pipeline.core.text_surroundings import is_iban
 from pipeline.samples.cards import synthetic_pans
 
 PAN = "4111111111111111"
@@ -152,6 +152,106 @@ def test_a_number_that_other_systems_use_more_often_needs_a_word_beside_it() -> 
         assert found(f"card {pan}") == [pan]
 
 
+@pytest.mark.parametrize(
+    "before", ["1234", "94105", "555-123-4567", "+1 555 123 4567", "30.11.2026"]
+)
+@pytest.mark.parametrize("card", ["4111 1111 1111 1111", "3782 822463 10005", "3056 930902 5904"])
+def test_a_card_right_behind_another_number_is_found(before: str, card: str) -> None:
+    assert found(f"{before} {card}") == [card.replace(" ", "")]
+
+
+@pytest.mark.parametrize("behind", [" 12/27 123", " 1227 123", "\t12.50", "-12-27"])
+def test_a_card_of_nineteen_digits_is_found_whatever_follows(behind: str) -> None:
+    card = "4539 1488 0343 6467 123".replace(" ", behind[0] if behind[0] != "\t" else " ")
+    assert found(card + behind) == ["4539148803436467123"]
+
+
+@pytest.mark.parametrize("opening", ["(1) ", "Sent from my iPhone\n"])
+def test_what_only_looks_like_a_telephone_does_not_hide_a_card(opening: str) -> None:
+    assert found(opening + "378282246310005") == ["378282246310005"]
+
+
+def test_a_number_of_a_national_scheme_is_found_where_it_is_called_a_card() -> None:
+    national = "9112345678901237"
+    assert found(f"card number {national}") == [national]
+    assert found("card accepted; 9112 3456 7890 1237") == [national]
+    assert found(national) == found("9112 3456 7890 1237") == []
+    assert found("card 351234567890124") == []  # fifteen digits are no national card's
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "5551 2345 6755 57 65",
+        "41111111.11111111",
+        "41111111 - 11111111",
+        "394 167 423 00430",
+        "12.391197 - 1971-03-06",
+    ],
+)
+def test_decimals_ranges_and_ids_in_threes_are_no_card(text: str) -> None:
+    assert found(text) == []
+
+
+@pytest.mark.parametrize("mark", [", ", " - ", ". ", "... ", "; "])
+def test_a_card_dictated_digit_by_digit_is_found_where_it_is_called_a_card(mark: str) -> None:
+    by_fours = mark.join(" ".join(PAN[at : at + 4]) for at in range(0, 16, 4))
+    for spelt in (mark.join(PAN), by_fours):
+        assert found(f"the card number is {spelt}") == [PAN]
+    assert found("seats 4, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1") == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sure it's "
+        + "four one one one, "
+        + "one one one one, " * 2
+        + "one one one one, thank you",
+        "Four-one-" + "double one " * 7,
+        "vier " + "eins " * 15 + "bitte",
+        "cuatro, " + "uno, " * 14 + "uno",
+        "quatre un un un " + "un un un un " * 3,
+    ],
+)
+def test_a_card_whose_digits_are_words_is_found(text: str) -> None:
+    hits = find_pans_in_text(text)
+    assert [hit.digits.decode() for hit in hits] == [PAN]
+    assert find_in_text_column(pa.array(["", text])) == {1: hits}
+    assert "one" not in replaced(text, hits, lambda _: "x").lower()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "four " + "one " * 14 + "two",
+        "tracking number four " + "one " * 15,
+        "call four " + "one " * 12,
+        "one or two of the seven",
+    ],
+)
+def test_other_numbers_whose_digits_are_words_are_no_card(text: str) -> None:
+    assert found(text) == []
+
+
+@pytest.mark.parametrize("escape", ["\\u0020", "\\u00a0", "\\n", "\\t"])
+def test_groups_that_escapes_part_are_a_card(escape: str) -> None:
+    assert found('{"note": "' + escape.join(["4111", "1111", "1111", "1111"]) + '"}') == [PAN]
+
+
+@pytest.mark.parametrize("card", ["305-6930-9025-904", "378 2822 46310 005"])
+def test_a_card_grouped_in_threes_and_fours_is_found(card: str) -> None:
+    assert found(card) == [card.replace("-", "").replace(" ", "")]
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    ["(555) 123-4567 1234-5678-9012", "555.123.4567 123456789012", "2345 6789 0123, 1111 2222"],
+)
+def test_two_other_numbers_in_a_row_are_no_card(numbers: str) -> None:
+    assert found(numbers) == []
+
+
 def test_two_cards_in_a_row_are_two_cards() -> None:
     assert found("4111 1111 1111 1111 5555 5555 5555 4444") == [PAN, "5555555555554444"]
     assert found(f"{PAN},5555555555554444") == [PAN, "5555555555554444"]
@@ -219,6 +319,18 @@ def test_a_column_is_searched_cell_by_cell() -> None:
     assert find_in_text_column(column).keys() == {2, 4}
 
 
+@pytest.mark.parametrize("sign", ["", "é"])
+def test_a_column_holds_what_its_cells_hold(sign: str) -> None:
+    texts = [sample.text for sample in corpus(77, each=30)]
+    texts += [f"card 4111{mark}1111{mark}1111{mark}1111" for mark in ("|", "·", "<b>", "&nbsp;")]
+    column = pa.array([sign + text for text in texts])
+    by_cell = [find_pans_in_text(cell) for cell in column.to_pylist()]
+    expected = {at: hits for at, hits in enumerate(by_cell) if hits}
+    assert find_in_text_column(column) == expected
+    assert expected.keys() >= {len(texts) - 1, len(texts) - 4}
+
+
 def test_a_long_text_of_digits_takes_time_in_proportion() -> None:
-    for piece in ("4 ", "4111 ", "4111-", f"{PAN} ", "card 41111 "):
+    digits = ("4 ", "4111 ", "4111-", f"{PAN} ", "card 41111 ")
+    for piece in (*digits, "4, ", "4111|", "4111<b>", "four ", "double one "):
         assert isinstance(find_pans_in_text(piece * (40_000 // len(piece))), list)
