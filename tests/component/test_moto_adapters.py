@@ -393,6 +393,32 @@ def test_the_depth_of_a_queue_counts_waiting_and_delayed_ones_apart_from_those_i
     assert SQSWorkQueue(sqs, work).depth() == (3, 1)
 
 
+def test_messages_of_any_number_are_all_in_the_queue(queues: tuple[Any, str, str]) -> None:
+    sqs, work, _ = queues
+    SQSWorkQueue(sqs, work).send_all([{"chunk": at} for at in range(21)])
+    received: list[int] = []
+    while found := sqs.receive_message(QueueUrl=work, MaxNumberOfMessages=10).get("Messages"):
+        received += [json.loads(message["Body"])["chunk"] for message in found]
+    assert sorted(received) == list(range(21))
+
+
+def test_a_message_that_sqs_does_not_take_is_not_passed_over(
+    queues: tuple[Any, str, str],
+) -> None:
+    sqs, work, _ = queues
+
+    def refuse_one(parsed: dict[str, Any], **_: object) -> None:
+        refused = parsed["Successful"].pop()["Id"]
+        said = {"Id": refused, "SenderFault": False, "Code": "InternalError", "Message": "secret"}
+        parsed["Failed"] = [said]
+
+    sqs.meta.events.register("after-call.sqs.SendMessageBatch", refuse_one)
+    with pytest.raises(TransientError) as raised:
+        SQSWorkQueue(sqs, work).send_all([{"chunk": 0}, {"chunk": 1}])
+    assert raised.value.code == "aws_error"
+    assert "secret" not in str(raised.value)
+
+
 # Calls that go wrong, below the SDK's own retries
 
 
