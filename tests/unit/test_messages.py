@@ -167,6 +167,7 @@ def test_a_message_that_cannot_be_followed_is_refused(changes: dict[str, Any], r
 @pytest.mark.parametrize(
     "body",
     ["", "x", "null", "[]", "7", '"x"', "{}", '{"Records": []}', '{"Records": {}}', "NaN"]
+    + ['{"Records": 7}', '{"Records": true}', '{"Records": {"a": 1}}']
     + ['{"Records": [null]}', '{"Records": ["x"]}', '{"Records": [[]]}', '{"Records": "x"}']
     + ["[" * 100_000, "1" * 10_000, "{", "\x00", '{"Event": "s3:Other"}'],
 )
@@ -639,6 +640,9 @@ def test_a_message_about_a_chunk_is_understood_as_it_was_meant() -> None:
         {"upload": None},
         {"upload": {"bucket": "quarantine", "key": 5, "version_id": "v"}},
         {"upload": {"bucket": "quarantine", "key": "layouts/x.toml", "version_id": "v"}},
+        {"upload": {"bucket": "quarantine", "key": "incoming/x/a.csv"}},
+        {"upload": {"bucket": "quarantine", "key": "incoming/x/a.csv", "version_id": 7}},
+        {"upload": {"bucket": "quarantine", "key": "incoming/x/a.csv", "version_id": "\ud800"}},
     ],
 )
 def test_a_message_about_a_chunk_that_cannot_be_is_malformed(change: Any) -> None:
