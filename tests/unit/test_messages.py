@@ -469,6 +469,14 @@ def test_of_a_letter_that_somebody_else_sent_nothing_with_a_pan_is_shown(name: s
     assert replayable_message(letter) is None
 
 
+@pytest.mark.parametrize("name", ["reason", "detail", "layout", "whatever"])
+def test_of_a_text_in_a_strangers_letter_all_but_the_pan_is_shown(name: str) -> None:
+    encoded = base64.b64encode(PAN.encode()).decode()
+    for said, shown in [(f"row 7: {PAN}!", "row 7: [PAN removed]!"), (encoded, "[PAN removed]")]:
+        letter = read_dead_letter(json.dumps({"kind": DEAD_LETTER_KIND, name: said}), WHEN)
+        assert letter[name] == shown
+
+
 @pytest.mark.parametrize(
     "part",
     [
