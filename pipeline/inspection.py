@@ -165,7 +165,7 @@ class _Look:
 
     def take(self, batch: TextRecordBatch) -> None:
         """One pass through the line, up to where tokens would be minted."""
-        self._tally.columns = columns_by_fate(batch.file_columns, self.layout)
+        self._tally.note_columns(columns_by_fate(batch.file_columns, self.layout))
         self._note_columns(batch)
         checked = check_rows(batch.columns, self.layout)
         known = KnownPans(checked.known_pans)

@@ -201,7 +201,7 @@ class _Line:
     def _tokenize(self, batch: TextRecordBatch, rejects: RejectsFile) -> pa.Table:
         """The scrubbed rows of a record batch; the others go to the rejects file."""
         schema = output_schema(batch.file_columns, self._layout)
-        self._tally.columns = columns_by_fate(batch.file_columns, self._layout)
+        self._tally.note_columns(columns_by_fate(batch.file_columns, self._layout))
         checked = check_rows(batch.columns, self._layout)
         late_pans: list[bytes] = []
         if self._file_pans is not None:

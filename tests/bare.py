@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from packaging.markers import default_environment
+from packaging.tags import platform_tags
+
 from infra.artifact.build import fill, requirements_of
 from infra.artifact.bytecode import interpreter_for
 from infra.artifact.target import LAMBDA_PYTHON, MACHINES, Target
@@ -54,7 +57,31 @@ ENVIRONMENT = {
     "TZ": ":UTC",
     "_X_AMZN_TRACE_ID": "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0",
 }
-CAN_RUN = sys.platform == "linux" and platform.machine() in MACHINES.values()
+
+
+@dataclass(frozen=True, slots=True)
+class ThisPlatform(Target):
+    """The platform that runs the tests, as a target of its own: it may be none of Lambda's."""
+
+    @property
+    def platforms(self) -> list[str]:
+        return list(platform_tags())
+
+    @property
+    def markers(self) -> dict[str, str]:
+        here = {name: str(value) for name, value in default_environment().items()}
+        version = {"python_version": self.python_version}
+        return here | version | {"python_full_version": f"{self.python_version}.0"}
+
+
+def target_for(python_version: str) -> Target:
+    """What is closest to Lambda of what runs here: its own platform, if this is one."""
+    machine = platform.machine()
+    architecture = next((name for name in MACHINES if MACHINES[name] == machine), None)
+    is_lambdas = sys.platform == "linux" and platform.libc_ver()[0] == "glibc"
+    if architecture is not None and is_lambdas:
+        return Target(architecture, python_version)
+    return ThisPlatform(machine, python_version)
 
 
 @dataclass(frozen=True)
@@ -89,13 +116,11 @@ class BarePackage:
 def bare_package(folder: Path, stack: LocalStack) -> BarePackage:
     """Builds for this processor as `make package` does, with every extra.
 
-    It is built for Lambda's Python where that is installed, otherwise for the one that runs this.
+    It is built for Lambda's Python where that is installed, otherwise for the one that runs this,
+    and where nothing that is built for Lambda could run, of the same distributions' other wheels.
     """
     interpreter = interpreter_for(LAMBDA_PYTHON)
-    architecture = next(name for name in MACHINES if MACHINES[name] == platform.machine())
-    target = Target(
-        architecture, LAMBDA_PYTHON if interpreter else "{}.{}".format(*sys.version_info)
-    )
+    target = target_for(LAMBDA_PYTHON if interpreter else "{}.{}".format(*sys.version_info))
     fill(folder, requirements_of(target, ["formats"]), target, interpreter or sys.executable)
     return BarePackage(folder, interpreter or sys.executable, stack, settings_in(stack))
 

@@ -477,6 +477,24 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
             attach("WorkerRole", Action="dynamodb:GetItem", Resource=DATA_KEYS_TABLE),
         ),
     ],
+    access.check_whoever_adds_to_the_vault_adds_no_fingerprint_key_and_no_ring: [
+        ("any key", edit("WorkerPolicy", "AddVaultDataKeys", Condition=REMOVED)),
+        ("any key for tokenization", edit("TokenizePolicy", "AddVaultDataKeys", Condition=REMOVED)),
+        (
+            "a wide prefix",
+            condition(
+                "TokenizePolicy", "AddVaultDataKeys", "ForAllValues:StringLike", LEADING_KEYS, "*"
+            ),
+        ),
+        (
+            "requests without keys",
+            condition("WorkerPolicy", "AddVaultDataKeys", "Null", LEADING_KEYS, REMOVED),
+        ),
+        (
+            "another statement",
+            attach("WorkerRole", Action="dynamodb:PartiQLInsert", Resource=DATA_KEYS_TABLE),
+        ),
+    ],
     access.check_rotation_changes_wrapped_keys_alone: [
         ("any attribute", edit("KeyRotationPolicy", "ReplaceWrappedKeys", Condition=REMOVED)),
         (

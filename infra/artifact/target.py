@@ -11,6 +11,7 @@ TEMPLATES_FOLDER = BUILD / "lambda"  # CodeUri of infra/template.yaml
 
 LAMBDA_PYTHON = "3.12"  # Runtime of infra/template.yaml
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
+GLIBC_MINORS = range(34, 16, -1)  # Amazon Linux 2023 has glibc 2.34; 2.17 is manylinux2014
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,12 @@ class Target:
     def machine(self) -> str:
         """The processor as wheels name it."""
         return MACHINES[self.architecture]
+
+    @property
+    def platforms(self) -> list[str]:
+        """The platforms as wheels name them, the best first."""
+        manylinux = [f"manylinux_2_{minor}_{self.machine}" for minor in GLIBC_MINORS]
+        return [*manylinux, f"manylinux2014_{self.machine}"]
 
     @property
     def markers(self) -> dict[str, str]:

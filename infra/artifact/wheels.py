@@ -17,7 +17,6 @@ from packaging.utils import canonicalize_name
 
 from infra.artifact.target import Distribution, Target
 
-GLIBC_MINORS = range(34, 16, -1)  # Amazon Linux 2023 has glibc 2.34; 2.17 is manylinux2014
 _LICENCE_CLASSIFIER = "License :: "
 
 
@@ -60,8 +59,7 @@ def _pip(target: Target) -> Iterator[str]:
     yield from (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
     yield from ("--no-compile", "--require-hashes", "--no-deps", "--only-binary=:all:")
     yield from ("--implementation=cp", f"--python-version={target.python_version}")
-    yield from (f"--platform=manylinux_2_{minor}_{target.machine}" for minor in GLIBC_MINORS)
-    yield f"--platform=manylinux2014_{target.machine}"
+    yield from (f"--platform={platform}" for platform in target.platforms)
 
 
 def _digests(report: Any) -> dict[str, str]:

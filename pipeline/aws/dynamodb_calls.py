@@ -16,7 +16,8 @@ import orjson
 from botocore.awsrequest import AWSPreparedRequest
 from botocore.exceptions import BotoCoreError
 from botocore.hooks import first_non_none_response
-from botocore.httpsession import get_cert_path
+from botocore.httpsession import ProxyConfiguration, get_cert_path
+from botocore.utils import get_environ_proxies
 
 from pipeline.aws.connection import Answer, Connection, ConnectionLostError, Endpoint
 from pipeline.aws.faults import is_throttle, longest_pause_seconds, transient
@@ -59,6 +60,8 @@ class DynamoDBCalls:
 
     Like the client it tells botocore's `before-send` hooks of each request, and takes their answer
     if they have one: requests are counted there, and networks that fail put in.
+
+    A proxy is not gone through, nor past: where the client would use one, no connection is made.
     """
 
     def __init__(
@@ -73,17 +76,28 @@ class DynamoDBCalls:
         self._events = meta.events
         self._timeout_seconds = float(meta.config.read_timeout)
         self._connect_timeout_seconds = float(meta.config.connect_timeout)
+        self._proxies = meta.config.proxies
         self._credentials = credentials
         self._clock = clock
         self._endpoint: Endpoint | None = None
         self._signers: dict[str, Signer] = {}
 
     def connect(self) -> Connection:
-        """A new connection to DynamoDB; raises `ConnectionLostError`."""
+        """A new connection to DynamoDB; raises `ConnectionLostError`, and `TransientError`
+        `proxy_not_supported`.
+        """
         if self._endpoint is None:
+            self._refuse_proxy()
             ca_bundle = os.environ.get("AWS_CA_BUNDLE") or get_cert_path(True)
             self._endpoint = Endpoint.of_url(self._url, ca_bundle, self._connect_timeout_seconds)
         return self._endpoint.connect()
+
+    def _refuse_proxy(self) -> None:
+        """A network that lets out what its proxy has seen is not to be bypassed without a word."""
+        proxies = get_environ_proxies(self._url) if self._proxies is None else self._proxies
+        if ProxyConfiguration(proxies).proxy_url_for(self._url) is not None:
+            detail = f"dynamodb: {self._host} is to be in NO_PROXY"
+            raise TransientError("proxy_not_supported", detail)
 
     async def call(self, operation: str, body: bytes) -> Any:
         """The answer to a request; raises `TransientError` when there is none to be had.
@@ -141,11 +155,14 @@ class DynamoDBCalls:
         signer = self._signers.get(operation)
         if signer is None:
             headers = (("content-type", _CONTENT_TYPE), ("x-amz-target", f"{_API}.{operation}"))
-            host = self._url.split("/")[2]
-            target = Target("dynamodb", self._region, host, self._path, headers)
+            target = Target("dynamodb", self._region, self._host, self._path, headers)
             signer = Signer(target, self._credentials, self._clock)
             self._signers[operation] = signer
         return signer
+
+    @property
+    def _host(self) -> str:
+        return self._url.split("/")[2]
 
     @property
     def _path(self) -> str:

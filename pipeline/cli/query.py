@@ -16,6 +16,7 @@ from pipeline.cli.session import Deployment, deployment
 from pipeline.errors import PermanentError
 
 SHOWN_ROWS = 100
+_CONFINED: dict[str, Any] = {"enable_external_access": "false", "lock_configuration": "true"}
 
 EXAMPLES = examples(
     'pantok query "SELECT layout, count(*) FROM tokenized GROUP BY layout"',
@@ -30,7 +31,7 @@ def query(
     as_json: JsonFlag = False,
     stack: StackOption = None,
 ) -> None:
-    """Runs SQL over the tokenized Parquet of committed jobs."""
+    """Runs SQL over the tokenized Parquet of committed jobs, and over nothing else."""
     result = run_query(deployment(stack), sql, layout)
     if as_json:
         print_json(result.to_pylist())
@@ -46,9 +47,22 @@ def run_query(target: Deployment, sql: str, layout: str | None = None) -> pa.Tab
 
     Raises `PermanentError`: `nothing_tokenized`, `layouts_differ`, `invalid_query`.
     """
-    tokenized = _dataset(target, layout)  # noqa: F841 - DuckDB finds it by its name
+    return answer(sql, _dataset(target, layout))
+
+
+def answer(sql: str, tokenized: pyarrow.dataset.Dataset) -> pa.Table:
+    """The result of the query, which sees nothing but the view: no file, no network, no variable.
+
+    Files of this machine may hold PANs, and a query is often somebody else's text. Raises
+    `PermanentError` `invalid_query`.
+    """
     try:
-        return duckdb.connect(":memory:").sql(sql).to_arrow_table()
+        with duckdb.connect(":memory:", config=_CONFINED) as connection:
+            connection.register("tokenized", tokenized)
+            result = connection.sql(sql)
+            if result is None:
+                raise PermanentError("invalid_query", "it holds no statement")
+            return result.to_arrow_table()
     except duckdb.Error as error:
         raise PermanentError("invalid_query", str(error)) from None
 

@@ -172,6 +172,9 @@ PASSING: Mapping[str, Reason] = {
     "out_of_time": Reason(
         "could neither finish nor be parted in one invocation", "upload it in parts"
     ),
+    "proxy_not_supported": Reason(
+        "was to reach DynamoDB through a proxy", "name its endpoint in `NO_PROXY`, replay"
+    ),
     "receipt_contended": Reason("met others who wrote the same receipt", "replay"),
     "throttled": Reason("was throttled by what `detail` names", "docs/sizing.md; replay"),
     "unexpected": Reason(

@@ -12,6 +12,7 @@ from pipeline import __version__
 from pipeline.model import SourceObject
 
 MAX_LISTED_ROWS = 100  # row numbers that a receipt lists for each reason
+MAX_LISTED_COLUMNS = 1_000  # of a file whose records name what they like
 
 
 @dataclass(slots=True)
@@ -42,10 +43,24 @@ class Tally:
         if len(listed) < MAX_LISTED_ROWS:
             listed.append(row_number)
 
+    def note_columns(self, columns: Mapping[str, Sequence[str]]) -> None:
+        """Adds the columns of some of the records by their fate, each once, up to a limit."""
+        for fate, names in columns.items():
+            self.columns[fate] = _united(self.columns[fate], names)
+
     @property
     def rows_rejected(self) -> int:
         """Rows rejected for any reason."""
         return self.rejects.total()
+
+
+def _united(listed: Sequence[str], names: Sequence[str]) -> Sequence[str]:
+    """What is listed, and behind it what is not; of one record batch, all of it is."""
+    if not listed:
+        return names
+    known = frozenset(listed)
+    new = [name for name in names if name not in known]
+    return [*listed, *new[: max(MAX_LISTED_COLUMNS - len(listed), 0)]]
 
 
 def sum_of_tallies(tallies: Sequence[Tally]) -> Tally:
@@ -59,8 +74,7 @@ def sum_of_tallies(tallies: Sequence[Tally]) -> Tally:
             listed = total.rejected_rows.setdefault(reason, [])
             listed += rows[: MAX_LISTED_ROWS - len(listed)]
         total.data_key_ids += tally.data_key_ids
-        if any(tally.columns.values()):
-            total.columns = tally.columns
+        total.note_columns(tally.columns)
     return total
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from pipeline.core.guard import could_hold_pan
 from pipeline.core.layouts import Column, Layout
+from pipeline.core.receipts import MAX_LISTED_COLUMNS
 from pipeline.core.sensitive import is_sensitive_name
 from pipeline.errors import PermanentError
 from pipeline.model import Position
@@ -24,7 +25,6 @@ from pipeline.readers.rendering import (
 )
 
 OTHER_FIELDS = "(other fields)"  # of a rejected record, as one JSON object
-MAX_LISTED_COLUMNS = 1_000  # of a file whose records name what they like
 
 _LONG_NUMBER = "[long number]"
 _MISSING = object()

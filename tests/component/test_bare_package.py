@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.tags import platform_tags
 
+from infra.artifact.build import requirements_of
+from infra.artifact.target import MACHINES, Target
 from pipeline.local import LocalStack
 from pipeline.samples.cards import synthetic_pans
 from pipeline.testing import s3_event, sqs_event
 from tests import bare
-from tests.bare import BarePackage
-
-pytestmark = pytest.mark.skipif(
-    not bare.CAN_RUN, reason="the package is for Linux on the processors of Lambda"
-)
+from tests.bare import BarePackage, ThisPlatform
 
 # What each of them needs of the package is another part of it: C extensions, shared libraries,
 # code pages, decompression, built-in layouts.
@@ -136,3 +135,13 @@ def test_every_module_comes_as_bytecode_that_is_used(package: BarePackage) -> No
     for path in package.folder.glob("pipeline/handlers/*.py"):
         path.write_text("raise RuntimeError('compiled once more')")
     package.call(bare.KEY_SETUP)
+
+
+@pytest.mark.parametrize("architecture", sorted(MACHINES))
+def test_what_is_built_for_another_platform_to_run_here_is_the_same_but_for_its_wheels(
+    architecture: str,
+) -> None:
+    here, there = ThisPlatform("here"), Target(architecture)
+    assert requirements_of(here, ["formats"]) == requirements_of(there, ["formats"])
+    assert here.platforms == list(platform_tags())
+    assert all(each.startswith("manylinux") for each in there.platforms)

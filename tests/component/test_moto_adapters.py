@@ -9,12 +9,15 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
+from botocore.config import Config
 from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 from moto import mock_aws
 
 from pipeline.aws import faults, pump, sqs_queue
+from pipeline.aws.connection import Endpoint
 from pipeline.aws.dynamodb_access import DynamoDBVaultReader
 from pipeline.aws.dynamodb_calls import MAX_THROTTLED_TRIES, DynamoDBCalls
 from pipeline.aws.dynamodb_ledger import DynamoDBLedger
@@ -393,6 +396,32 @@ def test_the_depth_of_a_queue_counts_waiting_and_delayed_ones_apart_from_those_i
     assert SQSWorkQueue(sqs, work).depth() == (3, 1)
 
 
+def test_messages_of_any_number_are_all_in_the_queue(queues: tuple[Any, str, str]) -> None:
+    sqs, work, _ = queues
+    SQSWorkQueue(sqs, work).send_all([{"chunk": at} for at in range(21)])
+    received: list[int] = []
+    while found := sqs.receive_message(QueueUrl=work, MaxNumberOfMessages=10).get("Messages"):
+        received += [json.loads(message["Body"])["chunk"] for message in found]
+    assert sorted(received) == list(range(21))
+
+
+def test_a_message_that_sqs_does_not_take_is_not_passed_over(
+    queues: tuple[Any, str, str],
+) -> None:
+    sqs, work, _ = queues
+
+    def refuse_one(parsed: dict[str, Any], **_: object) -> None:
+        refused = parsed["Successful"].pop()["Id"]
+        said = {"Id": refused, "SenderFault": False, "Code": "InternalError", "Message": "secret"}
+        parsed["Failed"] = [said]
+
+    sqs.meta.events.register("after-call.sqs.SendMessageBatch", refuse_one)
+    with pytest.raises(TransientError) as raised:
+        SQSWorkQueue(sqs, work).send_all([{"chunk": 0}, {"chunk": 1}])
+    assert raised.value.code == "aws_error"
+    assert "secret" not in str(raised.value)
+
+
 # Calls that go wrong, below the SDK's own retries
 
 
@@ -531,6 +560,54 @@ def _wired(token: str) -> Any:
         "created_at": {"S": "now"},
         "metadata": {"M": {"last4": {"S": "1111"}}},
     }
+
+
+DYNAMODB_HOST = "dynamodb.us-east-1.amazonaws.com"
+
+
+@pytest.fixture
+def proxied(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:secret@127.0.0.1:9")
+
+
+def _connects(
+    monkeypatch: pytest.MonkeyPatch, config: Config | None = None
+) -> list[tuple[str, int]]:
+    """Whom bulk calls connect to."""
+    reached: list[tuple[str, int]] = []
+    monkeypatch.setattr(Endpoint, "connect", lambda to: reached.append((to.host, to.port)))
+    client = boto3.Session().client("dynamodb", region_name="us-east-1", config=config)
+    DynamoDBCalls(client, CountedSession().credentials).connect()
+    return reached
+
+
+def test_bulk_calls_do_not_go_past_a_proxy(monkeypatch: pytest.MonkeyPatch, proxied: None) -> None:
+    with pytest.raises(TransientError) as raised:
+        _connects(monkeypatch)
+    assert raised.value.code == "proxy_not_supported"
+    assert DYNAMODB_HOST in raised.value.detail
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("excepted", [DYNAMODB_HOST, ".amazonaws.com", "*"])
+def test_bulk_calls_connect_where_the_proxy_is_not_meant(
+    excepted: str, monkeypatch: pytest.MonkeyPatch, proxied: None
+) -> None:
+    monkeypatch.setenv("NO_PROXY", excepted)
+    assert _connects(monkeypatch) == [(DYNAMODB_HOST, 443)]
+
+
+def test_what_a_client_is_told_of_proxies_counts_for_its_bulk_calls(
+    monkeypatch: pytest.MonkeyPatch, proxied: None
+) -> None:
+    assert _connects(monkeypatch, Config(proxies={})) == [(DYNAMODB_HOST, 443)]
+    monkeypatch.delenv("HTTPS_PROXY")
+    with pytest.raises(TransientError, match="proxy_not_supported"):
+        _connects(monkeypatch, Config(proxies={"https": "http://127.0.0.1:9"}))
+    assert _connects(monkeypatch) == [(DYNAMODB_HOST, 443)]
 
 
 @pytest.mark.parametrize("results", [[], [{}], [{}, {}, {}]])

@@ -377,6 +377,7 @@ OTHER_CALLS: dict[str, list[Call]] = {
     ],
     "sqs": [
         ("SendMessage", lambda c: SQSDeadLetters(c, QUEUE).send({"reason": "x"})),
+        ("SendMessageBatch", lambda c: SQSWorkQueue(c, QUEUE).send_all([{"chunk": 0}])),
         ("GetQueueAttributes", lambda c: SQSWorkQueue(c, QUEUE).depth()),
         ("ChangeMessageVisibility", lambda c: SQSWorkQueue(c, QUEUE).postpone("handle", 1)),
     ],

@@ -219,6 +219,20 @@ def test_a_reader_sees_the_facts_of_a_job_and_not_its_decision(
     assert "decision" not in job
 
 
+def test_a_reader_of_a_parted_file_sees_counts_and_none_of_what_the_workers_note(
+    local_stack: LocalStack, job_id: str
+) -> None:
+    ledger = DynamoDBLedger(local_stack.client("dynamodb"), local_stack.outputs["JobsTable"])
+    ledger.start(job_id, FACTS, A_MOMENT)
+    ledger.record_chunk(job_id, "00000", _chunk("first"))
+    ledger.finish_chunk(job_id, 3)
+    ledger.finish_plan(job_id, 5, "sum")
+    ledger.fail(job_id, "no_rows", "row 3")
+    job = ledger.get(job_id) or {}
+    assert (job["planned"], job["chunks_done"], job["reason"]) == (5, 1, "no_rows")
+    assert not job.keys() & {"done", "has_chunks", "has_failed", "sha256", "decision"}
+
+
 def _chunk(attempt_id: str) -> dict[str, Any]:
     return {"attempt_id": attempt_id, "end": None, "rows": 7}
 
@@ -339,6 +353,30 @@ def test_a_parted_file_that_failed_or_is_decided_says_so(book: Book) -> None:
     assert not book.ledger.fan_out(decided).done
 
 
+def test_that_a_parted_file_has_failed_is_known_when_it_is_started_again(book: Book) -> None:
+    job_id = _started(book)
+    book.ledger.finish_chunk(job_id, 0)
+    assert not book.ledger.fan_out(job_id).has_failed
+    book.ledger.note_trouble(job_id, "throttled")
+    assert not book.ledger.fan_out(job_id).has_failed
+    book.ledger.fail(job_id, "no_rows", "")
+    book.ledger.start(job_id, FACTS, A_MOMENT)
+    again = book.ledger.fan_out(job_id)
+    assert (again.is_failed, again.has_failed, again.done) == (False, True, {0})
+    assert book.ledger.finish_plan(job_id, 2, None).has_failed
+    book.ledger.start(job_id, FACTS, A_MOMENT)
+    assert book.ledger.finish_chunk(job_id, 1).has_failed
+
+
+def test_a_job_that_was_decided_before_it_could_fail_has_not_failed(book: Book) -> None:
+    job_id = _started(book)
+    book.ledger.decide(job_id, _decision())
+    book.ledger.fail(job_id, "no_rows", "")
+    fan_out = book.ledger.fan_out(job_id)
+    assert (fan_out.is_failed, fan_out.has_failed) == (False, False)
+
+
 def test_nothing_is_known_of_the_chunks_of_a_job_that_never_started(book: Book) -> None:
     assert book.ledger.finish_chunk("job_never", 0) == FanOut()
     assert book.ledger.fan_out("job_never") == FanOut()
+    assert FanOut().left == []

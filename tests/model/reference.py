@@ -15,6 +15,9 @@ class Job:
     decision: str | None = None
     rows_read: int = 0
     has_chunks: bool = False
+    has_failed: bool = False
+    planned: int | None = None
+    done: frozenset[int] = frozenset()
 
 
 @dataclass
@@ -62,6 +65,14 @@ class Reference:
             job.has_chunks = True
         return self.chunks.setdefault((job_id, name), document)
 
+    def finish_plan(self, job_id: str, chunks: int) -> None:
+        if (job := self.open_job(job_id)) and job.planned is None:
+            job.planned = chunks
+
+    def finish_chunk(self, job_id: str, ordinal: int) -> None:
+        if job := self.open_job(job_id):
+            job.done |= {ordinal}
+
     def claim_for_job(self, name: str, job_id: str) -> str:
         owner = self.owners.setdefault(name, job_id)
         if owner != job_id and owner in self.jobs and self.jobs[owner].status == "failed":
@@ -84,5 +95,5 @@ class Reference:
 
     def fail(self, job_id: str, reason: str) -> str | None:
         if job := self.open_job(job_id):
-            job.status, job.reason = "failed", reason
+            job.status, job.reason, job.has_failed = "failed", reason, True
         return self.jobs[job_id].decision if job_id in self.jobs else None

@@ -17,7 +17,7 @@ from pipeline.aws.dynamodb_ledger import DynamoDBLedger
 from pipeline.aws.dynamodb_vault import DynamoDBDataKeys
 from pipeline.errors import PermanentError, TransientError
 from pipeline.local import LocalStack
-from pipeline.model import Decision, JobState, SealedPan, WrappedDataKey
+from pipeline.model import Decision, FanOut, JobState, SealedPan, WrappedDataKey
 from pipeline.ports import DataKeyRecords, Ledger
 from pipeline.testing import (
     A_MOMENT,
@@ -26,7 +26,7 @@ from pipeline.testing import (
     MemoryLedger,
     MemoryVault,
 )
-from tests.model.reference import Reference
+from tests.model.reference import Job, Reference
 from tests.vaults import (
     Claim,
     PlainFingerprints,
@@ -183,6 +183,29 @@ class Comparison(RuleBasedStateMachine):
     def recorded_chunk(self, name: str, chunk: str) -> None:
         found = self.subject.ledger.recorded_chunk(self.id(name), chunk)
         assert found == self.model.chunks.get((name, chunk))
+
+    @rule(name=NAMES, chunks=st.integers(1, 4))
+    def finish_plan(self, name: str, chunks: int) -> None:
+        fan_out = self.subject.ledger.finish_plan(self.id(name), chunks, None)
+        self.model.finish_plan(name, chunks)
+        self.is_the_same(fan_out, name)
+
+    @rule(name=NAMES, ordinal=st.integers(0, 3))
+    def finish_chunk(self, name: str, ordinal: int) -> None:
+        fan_out = self.subject.ledger.finish_chunk(self.id(name), ordinal)
+        self.model.finish_chunk(name, ordinal)
+        self.is_the_same(fan_out, name)
+
+    @rule(name=NAMES)
+    def fan_out(self, name: str) -> None:
+        self.is_the_same(self.subject.ledger.fan_out(self.id(name)), name)
+
+    def is_the_same(self, fan_out: FanOut, name: str) -> None:
+        job = self.model.jobs.get(name, Job())
+        assert (fan_out.planned, fan_out.done) == (job.planned, job.done)
+        assert (fan_out.is_failed, fan_out.has_failed) == (job.status == "failed", job.has_failed)
+        decision = fan_out.decision.attempt_id if fan_out.decision else None
+        assert decision == job.decision
 
     @rule(claimed=NAMES, name=NAMES)
     def claim_for_job(self, claimed: str, name: str) -> None:

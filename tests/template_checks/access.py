@@ -396,6 +396,22 @@ def _wrapped_vault_keys_read(template: Template, role: str) -> list[str]:
     return findings
 
 
+def check_whoever_adds_to_the_vault_adds_no_fingerprint_key_and_no_ring(
+    template: Template,
+) -> list[str]:
+    findings = []
+    for role in ("WorkerRole", "TokenizeRole"):
+        for statement in identity_statements(template, role):
+            adds = covers(statement, "dynamodb:PartiQLInsert", template.arn("DataKeysTable"))
+            if not allows(statement) or not adds:
+                continue
+            if condition_values(statement, "ForAllValues:StringLike", LEADING_KEYS) != ["dk_*"]:
+                findings.append(f"{role}: any data key")
+            if condition_values(statement, "Null", LEADING_KEYS) != ["false"]:
+                findings.append(f"{role}: a request without leading keys meets ForAllValues")
+    return findings
+
+
 def check_rotation_changes_wrapped_keys_alone(template: Template) -> list[str]:
     findings = []
     for statement in identity_statements(template, "KeyRotationRole"):

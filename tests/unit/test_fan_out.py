@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
+import itertools
 import json
 import random
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
 from functools import partial
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -15,10 +20,11 @@ from hypothesis import strategies as st
 from pipeline import fan_out
 from pipeline.core.messages import WorkMessage, parse_message
 from pipeline.errors import PermanentError, TransientError
-from pipeline.job import give_up, run_chunk, run_job
+from pipeline.job import Worker, give_up, run_chunk, run_job
 from pipeline.model import ChunkTask, Unfinished
 from pipeline.readers import registry
 from pipeline.readers.delimited import read_delimited
+from pipeline.testing import A_MOMENT
 from tests.unit.test_chunking import FAILS_LUHN, LAYOUT, PANS, Scene, batches, body, plenty
 
 TRAILER = '[records.types.detail]\nmatch = "D,"\n[records.types.trailer]\nmatch = "T,"\nrole = "trailer"\n[records.types.trailer.totals]\ncount_field = 2\nsum_field = 3\nsum_column = "amount"\n'
@@ -50,6 +56,11 @@ class Crowd:
         while self.plan() is Unfinished.TO_BE_CONTINUED:
             pass
 
+    @property
+    def asked_for(self) -> list[int]:
+        """The chunks that there are messages for, by their place in the plan."""
+        return [task.ordinal for each in self.messages for task in _parsed(each).chunks]
+
     def deliver(self, message: Mapping[str, Any]) -> Any:
         parsed = _parsed(message)
         worker = self.scene.worker()
@@ -67,6 +78,11 @@ class Crowd:
             message = self.messages.pop(order.randrange(len(self.messages)))
             self.outcomes.append(self.deliver(message))
         return dict(self.scene.world.tokenized.receipts[self.scene.upload.job_id])
+
+
+EVEN_LINES, LINE_BYTES = 128, 32  # a block that is read at once has 16 of them
+EVEN = "".join(f"{pan},".ljust(LINE_BYTES - 1, "x") + "\n" for pan in PANS[:EVEN_LINES]).encode()
+NO_HEADER = LAYOUT + '[format]\nheader = false\nfields = ["card", "note"]\n'
 
 
 def _parsed(message: Mapping[str, Any]) -> WorkMessage:
@@ -172,6 +188,133 @@ def test_a_replay_asks_for_the_chunks_that_are_left() -> None:
     assert first not in crowd.messages
     assert last in crowd.messages
     assert crowd.deliver_all(random.Random(5))["status"] == "committed"
+
+
+def test_a_planner_that_goes_on_asks_for_the_chunk_where_it_stopped_and_those_behind_it() -> None:
+    crowd = Crowd(body())
+    crowd.seconds_left = batches(1)
+    for _ in range(3):
+        assert crowd.plan() is Unfinished.TO_BE_CONTINUED
+    assert crowd.asked_for == [0, 0, 1, 1, 2]
+    crowd.messages.clear()
+    crowd.seconds_left = plenty
+    crowd.plan()
+    assert crowd.asked_for == list(range(2, len(crowd.asked_for) + 2))
+
+
+def test_a_planner_that_goes_on_after_a_failure_asks_for_all_that_is_not_worked_off() -> None:
+    crowd = Crowd(body())
+    crowd.seconds_left = batches(1)
+    for _ in range(3):
+        crowd.plan()
+    worked_off = crowd.messages[crowd.asked_for.index(1)]
+    crowd.seconds_left = plenty
+    crowd.deliver(worked_off)
+    give_up(crowd.scene.upload, crowd.scene.worker(), TransientError("throttled"))
+    crowd.messages.clear()
+    crowd.seconds_left = batches(1)
+    assert crowd.plan() is Unfinished.TO_BE_CONTINUED
+    assert sorted(set(crowd.asked_for)) == [0, 2, 3]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_no_chunk_is_asked_for_before_it_is_planned(fails: bool) -> None:
+    crowd = Crowd(body())
+    queue, ledger = crowd.scene.world.work_queue, crowd.scene.world.ledger
+    send_all = queue.send_all
+
+    def send_what_is_planned(messages: list[Mapping[str, Any]]) -> None:
+        for task in (task for each in messages for task in _parsed(each).chunks):
+            name = f"plan.{task.ordinal:05d}"
+            assert ledger.recorded_chunk(crowd.scene.upload.job_id, name) is not None
+        send_all(messages)
+
+    queue.send_all = send_what_is_planned  # type: ignore[method-assign, assignment]
+    crowd.seconds_left = batches(2)
+    while crowd.plan() is Unfinished.TO_BE_CONTINUED:
+        if fails:
+            give_up(crowd.scene.upload, crowd.scene.worker(), TransientError("throttled"))
+    assert crowd.deliver_all(random.Random(13))["rows_written"] == len(PANS)
+
+
+def test_a_planner_whose_last_word_was_lost_plans_nothing_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    crowd = Crowd(body())
+    with monkeypatch.context() as lost:
+        lost.setattr(crowd.scene.world.ledger, "finish_plan", _lose)
+        with pytest.raises(TransientError):
+            crowd.plan()
+    planned = len(set(crowd.asked_for))
+    assert crowd.plan() is Unfinished.ELSEWHERE
+    assert crowd.scene.world.ledger.fan_out(crowd.scene.upload.job_id).planned == planned
+    receipt = crowd.deliver_all(random.Random(14))
+    assert crowd.scene.opened(receipt) == PANS
+    assert receipt["source"]["sha256"] == sha256(body()).hexdigest()
+
+
+def _lose(*_: object) -> None:
+    raise TransientError("network")
+
+
+def test_whoever_plans_a_file_at_one_go_takes_its_checksum() -> None:
+    crowd = Crowd(body())
+    crowd.plan()
+    fan_out = crowd.scene.world.ledger.fan_out(crowd.scene.upload.job_id)
+    assert fan_out.source_sha256 == sha256(body()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("content", "layout"),
+    [
+        (gzip.compress(EVEN, compresslevel=0), NO_HEADER),
+        (EVEN, NO_HEADER + 'encoding = "cp1252"\n'),
+    ],
+    ids=["packed", "in another encoding"],
+)
+def test_what_cannot_be_parted_is_one_chunk(content: bytes, layout: str) -> None:
+    crowd = Crowd(content, layout)
+    crowd.plan()
+    assert crowd.asked_for == [0]
+    assert crowd.deliver_all(random.Random(15))["rows_written"] == EVEN_LINES
+
+
+@pytest.mark.parametrize(
+    ("limits", "rows"),
+    [
+        ({"CHUNK_BYTES": 1024}, [32] * 4),
+        ({"CHUNK_BYTES": 1025}, [48, 48, 32]),
+        ({"CHUNK_ROWS": 32}, [32] * 4),
+        ({"CHUNK_ROWS": 33}, [48, 48, 32]),
+        ({"CHUNK_ROWS": 1, "MAX_CHUNKS": 5}, [32] * 4),
+        ({"CHUNK_ROWS": 1, "MAX_CHUNKS": 4}, [48, 48, 32]),
+        ({"CHUNK_ROWS": 1, "MAX_CHUNKS": 2}, [128]),
+    ],
+)
+def test_a_chunk_is_as_small_as_the_limits_let_it_be(
+    limits: dict[str, int], rows: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, limit in limits.items():
+        monkeypatch.setattr(fan_out, name, limit)
+    crowd = Crowd(EVEN, NO_HEADER)
+    crowd.plan()
+    receipt = crowd.deliver_all(random.Random(16))
+    assert [output["rows"] for output in receipt["outputs"]] == rows
+
+
+def test_the_time_that_planning_took_is_in_the_receipt() -> None:
+    crowd, ticks = Crowd(body()), itertools.count()
+    worker = crowd.scene.worker
+
+    def on_the_clock() -> Worker:
+        ports = replace(worker().ports, clock=lambda: A_MOMENT + timedelta(seconds=next(ticks)))
+        return replace(worker(), ports=ports)
+
+    crowd.scene.worker = on_the_clock  # type: ignore[method-assign]
+    crowd.plan()
+    receipt = crowd.deliver_all(random.Random(17))
+    noted = [each.get("effort") for each in crowd.scene.world.ledger.chunks.values()]
+    assert receipt["seconds"] >= sum(effort["seconds"] for effort in noted if effort)
 
 
 def test_a_planner_that_stopped_between_a_chunk_and_its_message_sends_it_in_the_end() -> None:

@@ -145,6 +145,41 @@ def test_an_exempted_column_is_still_searched_for_pans_of_the_file() -> None:
     assert find_in_column(column, known_pans([FAILS_LUHN.encode()]), full=False).hits.keys() == {1}
 
 
+@pytest.mark.parametrize("full", [True, False])
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([7, 100000000000], pa.int64()),
+        pa.array([None, -100000000000], pa.int64()),
+        pa.array([Decimal("7.00"), Decimal("1000000000.00")], pa.decimal128(20, 2)),
+        pa.array([Decimal("7.00"), Decimal("100000000000.00")], pa.decimal128(20, 2)),
+        pa.array([Decimal(7), Decimal("0.100000000000")], pa.decimal128(20, 12)),
+    ],
+    ids=["integer", "negative", "decimals included", "before the point", "behind the point"],
+)
+def test_the_smallest_number_that_can_be_a_pan_is_searched(column: pa.Array, full: bool) -> None:
+    known = known_pans([b"100000000000"])
+    assert find_in_column(column, known, full=full).hits.keys() == {1}
+
+
+def test_the_smallest_number_that_can_look_like_a_card_is_searched() -> None:
+    column = pa.array([4000000000006, 400000000000], pa.int64())
+    assert find_in_column(column).hits.keys() == {0}
+
+
+@pytest.mark.parametrize("before", ["", "9", "9876543"])
+def test_the_shortest_pan_is_found_at_the_very_end_of_a_cell(before: str) -> None:
+    column, pan = pa.array(["x", before + "500000000009"]), b"500000000009"
+    assert find_in_column(column, known_pans([pan]), full=False).hits.keys() == {1}
+    assert windows(column, {12}, beginnings_of(pa.array([pan.decode()]))) == [pan]
+
+
+def test_pans_that_touch_are_both_found() -> None:
+    known = known_pans([FAILS_LUHN.encode(), b"500000000009"])
+    for text in (f"{FAILS_LUHN}500000000009", f"500000000009{FAILS_LUHN}500000000009"):
+        assert replaced(text, find_pans(text, known), lambda _: "") == ""
+
+
 @given(st.sampled_from(PANS), st.text(max_size=20), st.text(max_size=20))
 def test_a_pan_of_the_file_never_gets_through(pan: str, before: str, after: str) -> None:
     text = before + pan + after

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tracemalloc
+import zipfile
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.core.receipts import MAX_LISTED_COLUMNS
 from pipeline.errors import PermanentError
 from pipeline.model import START
 from pipeline.readers import framing
 from pipeline.readers.registry import READERS
 from pipeline.readers.rendering import MAX_DEPTH
-from pipeline.readers.structured import MAX_LISTED_COLUMNS
 from pipeline.samples.cards import synthetic_pans
 from tests.unit.structured import as_json, as_jsonl, batches, cells, document, faults, keep, parsed
 from tests.unit.test_hostile_files import BOUND_BYTES, GIGABYTE, Endless
@@ -170,6 +172,19 @@ def test_the_receipt_lists_names_but_never_long_numbers_and_not_without_end() ->
     assert "[long number]" in dropped
     assert len(dropped) < MAX_LISTED_COLUMNS
     assert not any(pan in json.dumps(receipt) for pan in (A, B, C))
+
+
+def test_the_receipt_lists_the_names_of_all_members_of_an_archive() -> None:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as members:
+        members.writestr("1", as_jsonl([{"card": A, "note": "x", "city": "y"}]))
+        members.writestr("2", as_jsonl([{"card": B, "note": "x", "colour": "z"}]))
+    receipt = Bench(document("jsonl", keep("note"))).run(archive.getvalue())
+    assert receipt["columns"] == {
+        "kept": ["note"],
+        "tokenized": ["card"],
+        "dropped": ["city", "colour"],
+    }
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ import pytest
 from aws_lambda_powertools import Logger
 
 from pipeline import log_filter
+from pipeline.core import guard
 from pipeline.core.leaks import LeakScanner
 from pipeline.errors import PermanentError, TransientError
 from pipeline.handlers.edge import contained
@@ -146,6 +147,35 @@ def test_libraries_are_held_at_warnings(unfiltered: None, library: str) -> None:
     assert logging.getLogger(library).getEffectiveLevel() >= logging.WARNING
 
 
+@pytest.mark.parametrize("library", sorted(log_filter.LIBRARIES))
+def test_libraries_do_not_follow_a_root_that_is_set_to_debug(
+    unfiltered: None, library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.root, "level", logging.DEBUG)
+    logging.getLogger(library).setLevel(logging.NOTSET)
+    log_filter.install()
+    assert not logging.getLogger(f"{library}.some.child").isEnabledFor(logging.INFO)
+
+
+def test_loggers_of_others_keep_their_level(unfiltered: None) -> None:
+    logger = logging.getLogger("boto3ish.child")
+    logger.setLevel(logging.DEBUG)
+    log_filter.install()
+    assert logger.level == logging.DEBUG
+
+
+def test_hooks_that_somebody_else_has_put_in_stay(
+    unfiltered: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def theirs(_uncaught: object) -> None:
+        """Somebody else's."""
+
+    monkeypatch.setattr(sys, "unraisablehook", theirs)
+    monkeypatch.setattr(threading, "excepthook", theirs)
+    log_filter.install()
+    assert (sys.unraisablehook, threading.excepthook) == (theirs, theirs)
+
+
 def test_a_warning_becomes_a_line_without_its_card_number(
     filtered: None, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -218,6 +248,50 @@ def test_the_name_of_a_field_is_redacted_and_the_line_stays() -> None:
     assert line is not None
     assert list(json.loads(line).values()) == [1, 2]
     assert PAN not in line
+
+
+def test_of_a_line_of_json_what_is_no_card_number_stays_as_it_is() -> None:
+    document = {"message": f"read {PAN}", "cells": ["x", int(PAN), 7], "rows": 2, "more": None}
+    line = log_filter.redacted_line(json.dumps(document))
+    assert line is not None
+    marker = guard.REDACTED
+    assert json.loads(line) == document | {"message": f"read {marker}", "cells": ["x", marker, 7]}
+
+
+@pytest.mark.parametrize("line", ['{"rows":  2, "place": "caf\u00e9"}', "read  2 rows"])
+def test_a_line_without_a_card_number_stays_as_it_is(line: str) -> None:
+    assert log_filter.redacted_line(line) == line
+
+
+@pytest.mark.parametrize("line", [f"{{broken {PAN}", f"{{{PAN}", "{" * 10_000 + PAN])
+def test_a_line_that_begins_like_json_and_is_none_is_withheld(line: str) -> None:
+    assert log_filter.redacted_line(line) is None
+
+
+def _formatted(formatter: logging.Formatter, name: str, message: str) -> str:
+    """What a handler with that formatter writes of a message."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(formatter)
+    handler.handle(logging.LogRecord(name, logging.INFO, "", 1, message, (), None))
+    return stream.getvalue()
+
+
+def test_what_is_withheld_leaves_a_line_in_the_handlers_own_format(filtered: None) -> None:
+    too_long = "x" * log_filter.MAX_LINE_CHARACTERS
+    line = _formatted(logging.Formatter("%(levelname)s|%(name)s|%(message)s"), "reader", too_long)
+    assert line == f"INFO|reader|{log_filter.WITHHELD}\n"
+
+
+def test_a_format_that_holds_a_card_number_itself_leaves_level_logger_and_reason(
+    filtered: None,
+) -> None:
+    line = _formatted(logging.Formatter(f"{{{PAN} %(message)s"), "reader", "read")
+    assert json.loads(line) == {
+        "level": "INFO",
+        "logger": "reader",
+        "message": log_filter.WITHHELD,
+    }
 
 
 def test_a_handler_that_cannot_format_anything_writes_no_name_that_is_a_card_number(

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from pipeline.core.leaks import LeakScanner
 from pipeline.core.messages import (
     DEAD_LETTER_KIND,
+    MAX_ATTEMPTS,
     MAX_QUOTED_CHARACTERS,
     Failure,
     chunk_message,
@@ -166,6 +167,7 @@ def test_a_message_that_cannot_be_followed_is_refused(changes: dict[str, Any], r
 @pytest.mark.parametrize(
     "body",
     ["", "x", "null", "[]", "7", '"x"', "{}", '{"Records": []}', '{"Records": {}}', "NaN"]
+    + ['{"Records": 7}', '{"Records": true}', '{"Records": {"a": 1}}']
     + ['{"Records": [null]}', '{"Records": ["x"]}', '{"Records": [[]]}', '{"Records": "x"}']
     + ["[" * 100_000, "1" * 10_000, "{", "\x00", '{"Event": "s3:Other"}'],
 )
@@ -443,7 +445,7 @@ def test_a_message_that_the_queue_moved_by_itself_can_be_replayed() -> None:
 def test_a_strange_message_that_the_queue_moved_is_shown_as_it_is(body: str) -> None:
     letter = read_dead_letter(body, WHEN)
     assert letter["reason"] == "worker_died"
-    assert letter["message_text"] == body
+    assert (letter["message_text"], letter["attempts"]) == (body, 0)
     assert replayable_message(letter) is None
 
 
@@ -465,6 +467,128 @@ def test_of_a_letter_that_somebody_else_sent_nothing_with_a_pan_is_shown(name: s
     assert name in letter
     assert not LeakScanner([PAN.encode()]).leaks_in(json.dumps(letter).encode())
     assert replayable_message(letter) is None
+
+
+@pytest.mark.parametrize("name", ["reason", "detail", "layout", "whatever"])
+def test_of_a_text_in_a_strangers_letter_all_but_the_pan_is_shown(name: str) -> None:
+    encoded = base64.b64encode(PAN.encode()).decode()
+    for said, shown in [(f"row 7: {PAN}!", "row 7: [PAN removed]!"), (encoded, "[PAN removed]")]:
+        letter = read_dead_letter(json.dumps({"kind": DEAD_LETTER_KIND, name: said}), WHEN)
+        assert letter[name] == shown
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {PAN: 1},
+        {"a": {"b": {f"card {PAN}": 1}}},
+        {"a": int(PAN)},
+        {"a": [["x", [PAN]]]},
+        {"a": None, "b": {"c": [1, {"d": PAN}]}},
+        {"a": f"a{PAN}"},
+        {"versionId": PAN},
+        {"version_id": PAN},
+        {"versionId": ["a", PAN]},
+    ],
+)
+@pytest.mark.parametrize("name", ["message", "source", "whatever"])
+def test_however_deep_a_pan_is_in_a_part_of_a_letter_nothing_of_that_part_is_shown(
+    name: str, part: dict[str, Any]
+) -> None:
+    letter = read_dead_letter(json.dumps({"kind": DEAD_LETTER_KIND, name: part}), WHEN)
+    assert letter[name] is None
+
+
+@pytest.mark.parametrize("name", ["versionId", "version_id"])
+def test_digits_and_letters_of_a_version_are_no_pan(name: str) -> None:
+    part = {"Records": [{"key": "incoming/a.csv", name: f"a{PAN}"}]}
+    letter = read_dead_letter(json.dumps({"kind": DEAD_LETTER_KIND, "message": part}), WHEN)
+    assert letter["message"] == part
+
+
+def test_a_letter_that_says_nothing_is_filled_in() -> None:
+    letter = read_dead_letter(json.dumps({"kind": DEAD_LETTER_KIND}), WHEN)
+    assert letter == {
+        "kind": DEAD_LETTER_KIND,
+        "reason": "unknown",
+        "detail": "the letter does not say why",
+        "attempts": 0,
+        "failed_at": "2026-11-23T12:30:00.000Z",
+        "pipeline_version": None,
+        "job_id": None,
+        "layout": None,
+        "source": None,
+        "message": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "shown"),
+    [
+        ("attempts", 0, 0),
+        ("attempts", MAX_ATTEMPTS, MAX_ATTEMPTS),
+        ("attempts", MAX_ATTEMPTS + 1, 0),
+        ("attempts", -1, 0),
+        ("attempts", "3", 0),
+        ("failed_at", "2026-11-22T01:02:03+00:00", "2026-11-22T01:02:03+00:00"),
+        ("failed_at", "2026-11-22T01:02:03", "2026-11-23T12:30:00.000Z"),
+        ("failed_at", "yesterday", "2026-11-23T12:30:00.000Z"),
+        ("failed_at", 7, "2026-11-23T12:30:00.000Z"),
+        ("reason", None, "unknown"),
+        ("detail", ["x"], "the letter does not say why"),
+        ("pipeline_version", 7, None),
+        ("pipeline_version", "0.0.9", "0.0.9"),
+        ("job_id", 7, None),
+        ("layout", {"a": 1}, None),
+        ("source", "s3://b/k", None),
+        ("message", "x", None),
+    ],
+)
+def test_what_a_letter_says_in_another_way_than_ours_is_left_out(
+    name: str, said: object, shown: object
+) -> None:
+    letter = read_dead_letter(json.dumps({"kind": DEAD_LETTER_KIND, name: said}), WHEN)
+    assert letter[name] == shown
+
+
+def test_an_upload_whose_version_looks_like_a_card_by_chance_can_be_replayed() -> None:
+    upload = Upload(BUCKET, "incoming/acme/a.csv", f"a{PAN}")
+    letter = dead_letter_of_upload(upload, FAILURE)
+    assert letter["source"]["version_id"] == upload.version_id
+    assert parse_message(replayable_message(letter) or "", BUCKET).uploads == (upload,)
+
+
+def test_a_bucket_whose_name_holds_a_pan_is_not_named() -> None:
+    letter = dead_letter_of_upload(Upload(f"b-{PAN}", "incoming/acme/a.csv", "v1"), FAILURE)
+    assert PAN not in json.dumps(letter)
+    assert (letter["job_id"], letter["message"]) == (None, None)
+    assert letter["source"]["version_id"] == "v1"
+
+
+@pytest.mark.parametrize("digits", ["123456789012", "arn:aws:sns:us-east-1:111122223333:topic"])
+def test_a_body_with_no_more_digits_than_an_account_number_is_quoted(digits: str) -> None:
+    assert dead_letter_of_message(digits, FAILURE)["message_text"] == digits
+
+
+def test_a_body_with_as_many_digits_as_the_shortest_card_that_is_looked_for_is_not_quoted() -> None:
+    letter = dead_letter_of_message("1234567890123", FAILURE)
+    assert (letter["message_text"], letter["message_sha256"]) == (None, None)
+    assert letter["message_characters"] == 13
+
+
+def test_a_message_about_two_objects_that_the_queue_moved_is_shown_and_not_replayed() -> None:
+    body = json.dumps({"Records": [*EVENT["Records"], *event(key="incoming/b.csv")["Records"]]})
+    letter = read_dead_letter(body, WHEN, deliveries=5)
+    assert (letter["reason"], letter["attempts"]) == ("worker_died", 5)
+    assert (letter["message_text"], letter["message"]) == (body, None)
+
+
+@pytest.mark.parametrize("change", [{"chunk": -1}, {"upload": {}}, {"kind": "pantok.other"}])
+def test_a_message_that_is_no_chunk_of_ours_is_shown_and_not_replayed(change: Any) -> None:
+    body = json.dumps(chunk_message(ChunkTask(UPLOAD, 0)) | change)
+    letter = read_dead_letter(body, WHEN)
+    assert (letter["reason"], letter["message_text"]) == ("worker_died", body)
+    assert (letter["job_id"], replayable_message(letter)) == (None, None)
 
 
 def test_a_version_that_looks_like_a_card_by_chance_keeps_its_message() -> None:
@@ -524,6 +648,9 @@ def test_a_message_about_a_chunk_is_understood_as_it_was_meant() -> None:
         {"upload": None},
         {"upload": {"bucket": "quarantine", "key": 5, "version_id": "v"}},
         {"upload": {"bucket": "quarantine", "key": "layouts/x.toml", "version_id": "v"}},
+        {"upload": {"bucket": "quarantine", "key": "incoming/x/a.csv"}},
+        {"upload": {"bucket": "quarantine", "key": "incoming/x/a.csv", "version_id": 7}},
+        {"upload": {"bucket": "quarantine", "key": "incoming/x/a.csv", "version_id": "\ud800"}},
     ],
 )
 def test_a_message_about_a_chunk_that_cannot_be_is_malformed(change: Any) -> None:

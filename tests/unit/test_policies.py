@@ -1,7 +1,12 @@
 """The reader of IAM policies, which the template's checks rest on."""
 
+import os
+
 import pytest
 
+from pipeline.aws.dynamodb_vault import KEY_RING_ID
+from pipeline.keys import ChunkDataKey, fingerprint_data_key_id
+from pipeline.testing import A_MOMENT, MemoryWorld
 from tests.authorization import Request, holds, is_allowed
 from tests.policies import covers_action, covers_resource, denies, grants, matches, principals
 from tests.template import Template, load
@@ -148,3 +153,28 @@ def test_a_request_takes_the_roles_leave_and_the_keys_and_meets_no_denial() -> N
     assert is_allowed(template, "KeeperRole", work)
     in_clear = Request(work.action, work.resource, {"aws:SecureTransport": ["false"]})
     assert not is_allowed(template, "KeeperRole", in_clear)
+
+
+@pytest.mark.parametrize("role", ["WorkerRole", "TokenizeRole"])
+def test_whoever_tokenizes_adds_the_data_keys_that_it_makes_and_none_of_the_other_kind(
+    role: str,
+) -> None:
+    world = MemoryWorld(os.urandom)
+    made: list[str] = []
+    scope = {"job_id": "job_x", "scope": "default"}
+    data_key = ChunkDataKey(
+        world.keys, world.data_keys, lambda: A_MOMENT, os.urandom, data_key_ids=made, **scope
+    )
+    data_key.for_seals(1)
+    template = Template(load())
+
+    def may_add(*data_key_ids: str) -> bool:
+        context = {"dynamodb:LeadingKeys": data_key_ids} if data_key_ids else {}
+        table = template.arn("DataKeysTable")
+        return is_allowed(template, role, Request("dynamodb:PartiQLInsert", table, context))
+
+    assert may_add(*made)
+    for forbidden in (KEY_RING_ID, fingerprint_data_key_id(1), "dk"):
+        assert not may_add(forbidden)
+        assert not may_add(*made, forbidden)
+    assert not may_add()

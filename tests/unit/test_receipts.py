@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -12,12 +13,14 @@ from hypothesis import strategies as st
 
 from pipeline import __version__
 from pipeline.core.receipts import (
+    MAX_LISTED_COLUMNS,
     MAX_LISTED_ROWS,
     JobFacts,
     Tally,
     committed_receipt,
     failed_receipt,
     iso_time,
+    sum_of_tallies,
 )
 from pipeline.model import SourceObject
 
@@ -108,6 +111,29 @@ def test_a_receipt_lists_the_first_rows_of_each_reason_and_counts_all() -> None:
     assert receipt["rows_rejected"] == MAX_LISTED_ROWS + 50
 
 
+def _of_columns(dropped: Sequence[str]) -> Tally:
+    tally = Tally()
+    tally.note_columns({"kept": ["a"], "tokenized": ["card"], "dropped": dropped})
+    return tally
+
+
+def test_a_receipt_lists_the_columns_of_all_chunks_each_once_in_the_order_of_the_file() -> None:
+    chunks = [_of_columns(["x", "y"]), Tally(), _of_columns(["z", "y"]), _of_columns(["x"])]
+    assert committed(sum_of_tallies(chunks))["columns"] == {
+        "kept": ["a"],
+        "tokenized": ["card"],
+        "dropped": ["x", "y", "z"],
+    }
+
+
+def test_columns_that_chunk_after_chunk_brings_are_listed_up_to_a_limit() -> None:
+    names = [f"c{at}" for at in range(MAX_LISTED_COLUMNS + 5)]
+    some = sum_of_tallies([_of_columns(names[: MAX_LISTED_COLUMNS - 1]), _of_columns(names[-3:])])
+    assert list(some.columns["dropped"]) == [*names[: MAX_LISTED_COLUMNS - 1], names[-3]]
+    all_at_once = sum_of_tallies([_of_columns(names), _of_columns(["more"])])
+    assert list(all_at_once.columns["dropped"]) == names
+
+
 def test_tallies_do_not_share_what_they_count() -> None:
     one, other = Tally(), Tally()
     one.reject("x", 1)
@@ -115,6 +141,8 @@ def test_tallies_do_not_share_what_they_count() -> None:
     assert other.rows_rejected == 0
     assert other.rejected_rows == {}
     assert other.data_key_ids == []
+    one.note_columns({"dropped": ["x"]})
+    assert other.columns["dropped"] == ()
 
 
 @pytest.mark.parametrize(

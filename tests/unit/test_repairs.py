@@ -124,6 +124,16 @@ def test_of_two_repairs_at_once_one_is_decided(clinic: Clinic) -> None:
         run_job(slow, clinic.worker, lambda: 900.0)
 
 
+@pytest.mark.parametrize("duplicates", ["report", "refuse"])
+def test_the_same_repair_of_two_jobs_is_no_duplicate(duplicates: str) -> None:
+    clinic = Clinic(layout(AMOUNT, options=f'duplicates = "{duplicates}"'))
+    for number, content in enumerate([FILE, f"{FILE}6.00,{A}\n"]):
+        job = clinic.run(content)
+        repair = clinic.repair(job["job_id"], {2: f"10.00,{B}"}, name=f"{number}.jsonl")
+        assert (repair["status"], repair["duplicate_of"]) == ("committed", None)
+        assert clinic.rows(repair) == [("10.00", B)]
+
+
 def test_rows_go_through_unchanged_once_the_layout_was_mended(clinic: Clinic) -> None:
     job = clinic.run(FILE)
     mended = layout('[columns.amount]\nrole = "keep"')
