@@ -66,7 +66,7 @@ PROMISES = (
             "tests/e2e/test_nothing_is_left_behind.py",
             "tests/canaries/",
             "tests/unit/test_guard.py",
-            "tests/unit/test_text_pans.py",
+            "tests/unit/test_text",
             "tests/unit/test_leaks.py",
             "tests/unit/test_log_filter.py",
             "tests/unit/test_reprs.py",
@@ -104,6 +104,8 @@ PROMISES = (
             "tests/faults/test_replay_of_dead_letters.py",
             "tests/contract/test_dead_letters_contract.py",
             "tests/unit/test_hostile_files.py",
+            "tests/faults/test_readers_that_die.py",
+            "tests/faults/test_encrypted_files.py",
         ),
     ),
     Promise(

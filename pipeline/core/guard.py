@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
 from typing import Any
@@ -54,7 +54,7 @@ _ESCAPED_SEPARATORS = ("%20", "%2D", "%2d")
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A PAN in a text: from `start` up to `end`, separators included."""
+    """A PAN in a text: from `start` up to `end`, separators and what overlaps it included."""
 
     start: int
     end: int
@@ -203,11 +203,13 @@ def _is_card_like(digits: bytes) -> bool:
 
 
 def without_overlaps(hits: list[Hit]) -> list[Hit]:
-    """The hits from left to right, less those that begin within another."""
+    """The hits from left to right; one that begins within another goes with it, to its own end."""
     kept: list[Hit] = []
     for hit in sorted(hits, key=lambda hit: (hit.start, hit.start - hit.end)):
         if not kept or hit.start >= kept[-1].end:
             kept.append(hit)
+        elif hit.end > kept[-1].end:
+            kept[-1] = replace(kept[-1], end=hit.end)
     return kept
 
 

@@ -174,6 +174,13 @@ def test_the_shortest_pan_is_found_at_the_very_end_of_a_cell(before: str) -> Non
     assert windows(column, {12}, beginnings_of(pa.array([pan.decode()]))) == [pan]
 
 
+def test_of_two_pans_that_share_digits_none_is_left() -> None:
+    one, other = "4111111111111111", "1111222233334444"
+    known = known_pans([one.encode(), other.encode()])
+    text = f"a {one[:12]}{other} b"
+    assert replaced(text, find_pans(text, known), lambda _: "-") == "a - b"
+
+
 def test_pans_that_touch_are_both_found() -> None:
     known = known_pans([FAILS_LUHN.encode(), b"500000000009"])
     for text in (f"{FAILS_LUHN}500000000009", f"500000000009{FAILS_LUHN}500000000009"):
