@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-import pyarrow as pa
-import pyarrow.compute as pc
+from pipeline.core.arrow import pa, pc
 
 # A tag, a character reference (HTML 13.5), an escaped byte (RFC 3986, 2.1), an escaped character
 # (RFC 8259, 7), or any other mark.

