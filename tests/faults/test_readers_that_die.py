@@ -95,9 +95,7 @@ def test_a_file_that_its_readers_die_of_ends_as_a_dead_letter_and_harms_no_other
         assert letter.replayable is not None
 
 
-def test_a_chunk_that_its_readers_died_of_is_replayed_as_its_file(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_chunk_that_its_readers_died_of_is_replayed_as_its_file() -> None:
     deadly = [True]
 
     def read(source: Any, layout: Any, start: Any = START, *more: Any, **options: Any) -> Any:
@@ -105,9 +103,11 @@ def test_a_chunk_that_its_readers_died_of_is_replayed_as_its_file(
             raise KilledError
         return read_delimited(source, layout, start, *more, block_bytes=BLOCK_BYTES, **options)
 
-    with staged(SCENARIOS["a file of many workers"]) as (stage, said):
-        monkeypatch.setattr(sqs_queue, "POLL_SECONDS", 0)
-        monkeypatch.setitem(registry.READERS, "delimited", read)
+    with (
+        staged(SCENARIOS["a file of many workers"]) as (stage, said),
+        mock.patch.object(sqs_queue, "POLL_SECONDS", 0),
+        mock.patch.dict(registry.READERS, {"delimited": read}),  # type: ignore[dict-item]
+    ):
         stage.drain()
         assert stage.cloud.objects(TOKENIZED, "receipts/") == {}
         deadly.clear()
