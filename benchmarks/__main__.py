@@ -7,6 +7,7 @@ python -m benchmarks --quick         # a fiftieth of it, one run
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import platform
@@ -14,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -172,12 +174,30 @@ def side_by_side(rows: int, folder: Path) -> dict[str, dict[str, float]]:
 
 
 def machine() -> dict[str, Any]:
-    """Where this was measured."""
+    """Where this was measured, and how fast it was just then: shared machines are not always."""
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cores": os.cpu_count(),
+        "sha256_gb_per_second": sha256_gb_per_second(),
+        "seconds_for_ten_million_turns": seconds_for_ten_million_turns(),
     }
+
+
+def sha256_gb_per_second() -> float:
+    """How much one core hashes."""
+    content = bytes(256 * 1024 * 1024)
+    start = time.perf_counter()
+    hashlib.sha256(content)
+    return len(content) / (time.perf_counter() - start) / 1e9
+
+
+def seconds_for_ten_million_turns() -> float:
+    """How long Python takes to count so far."""
+    start = time.perf_counter()
+    for _ in range(10_000_000):
+        pass
+    return time.perf_counter() - start
 
 
 def show(document: Mapping[str, Any]) -> None:

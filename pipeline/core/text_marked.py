@@ -36,7 +36,6 @@ _SUSPICIOUS = "|".join(
         r"(?:[DIGIT][^LETTERDIGIT\r\n]+){11}[DIGIT]",
     )
 )
-_FIRST_SIGHT = r"[DIGIT]{4}|(?:[DIGIT][^LETTERDIGIT\r\n]+){4}"
 _CLASSES = {True: ("0-9", "A-Za-z"), False: (r"\p{Nd}", r"\p{L}")}  # by whether all is ASCII
 _NEXT = re.compile(rf"{_MARKS}([0-9]+)")
 _MOST_BEHIND = 2  # groups: an expiry and a verification code
@@ -81,13 +80,8 @@ def suspects_for_marks(column: pa.Array) -> pa.Array:
     if longest < _SHORTEST:
         return pa.array([], pa.uint64())
     is_ascii = pc.all(pc.string_is_ascii(column), min_count=0).as_py() is not False
-    at_first = _matching(column, _FIRST_SIGHT, is_ascii=is_ascii)
-    return at_first.take(_matching(column.take(at_first), _SUSPICIOUS, is_ascii=is_ascii))
-
-
-def _matching(column: pa.Array, pattern: str, *, is_ascii: bool) -> pa.Array:
     digit, letter = _CLASSES[is_ascii]
-    pattern = pattern.replace("DIGIT", digit).replace("LETTER", letter)
+    pattern = _SUSPICIOUS.replace("DIGIT", digit).replace("LETTER", letter)
     return pc.indices_nonzero(pc.fill_null(pc.match_substring_regex(column, pattern), False))
 
 
