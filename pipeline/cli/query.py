@@ -16,7 +16,11 @@ from pipeline.cli.session import Deployment, deployment
 from pipeline.errors import PermanentError
 
 SHOWN_ROWS = 100
-_CONFINED: dict[str, Any] = {"enable_external_access": "false", "lock_configuration": "true"}
+_CONFINED: dict[str, Any] = {
+    "enable_external_access": "false",
+    "temp_directory": "",  # DuckDB would let statements read and write there
+    "lock_configuration": "true",
+}
 
 EXAMPLES = examples(
     'pantok query "SELECT layout, count(*) FROM tokenized GROUP BY layout"',

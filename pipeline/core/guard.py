@@ -2,7 +2,8 @@
 
 Two tests. The exact one: any PAN of the file, wherever its digits stand. The full one: any
 Luhn-valid run of 13 to 19 digits that begins like a card, with or without separators; in a column
-also groups as they are embossed on cards, and single digits, whatever stands between them.
+also groups as they are embossed on cards, and single digits, whatever stands between them, unless
+they are the beginning of a longer list.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
 from typing import Any
@@ -54,7 +55,7 @@ _ESCAPED_SEPARATORS = ("%20", "%2D", "%2d")
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A PAN in a text: from `start` up to `end`, separators and what overlaps it included."""
+    """A PAN in a text: from `start` up to `end`, separators included."""
 
     start: int
     end: int
@@ -203,13 +204,11 @@ def _is_card_like(digits: bytes) -> bool:
 
 
 def without_overlaps(hits: list[Hit]) -> list[Hit]:
-    """The hits from left to right; one that begins within another goes with it, to its own end."""
+    """The hits from left to right, less those that begin within another."""
     kept: list[Hit] = []
     for hit in sorted(hits, key=lambda hit: (hit.start, hit.start - hit.end)):
         if not kept or hit.start >= kept[-1].end:
             kept.append(hit)
-        elif hit.end > kept[-1].end:
-            kept[-1] = replace(kept[-1], end=hit.end)
     return kept
 
 

@@ -174,11 +174,11 @@ def test_the_shortest_pan_is_found_at_the_very_end_of_a_cell(before: str) -> Non
     assert windows(column, {12}, beginnings_of(pa.array([pan.decode()]))) == [pan]
 
 
-def test_of_two_pans_that_share_digits_none_is_left() -> None:
-    one, other = "4111111111111111", "1111222233334444"
-    known = known_pans([one.encode(), other.encode()])
-    text = f"a {one[:12]}{other} b"
-    assert replaced(text, find_pans(text, known), lambda _: "-") == "a - b"
+def test_two_pans_are_two_although_a_number_across_both_is_like_a_card() -> None:
+    pans = [b"373663101184327", b"30577411599005"]
+    cell = "3736 631011 84327 3057 741159 9005"
+    hits = find_in_column(pa.array([cell]), known_pans(pans)).hits[0]
+    assert [hit.digits for hit in hits] == pans
 
 
 def test_pans_that_touch_are_both_found() -> None:

@@ -54,6 +54,20 @@ def test_a_query_reads_and_writes_no_file_of_this_machine(sql: str, files: Path)
     assert sorted(files.iterdir()) == before
 
 
+@pytest.mark.parametrize(
+    "sql", ["SELECT * FROM '.tmp/cards.csv'", "COPY tokenized TO '.tmp/new.csv'"]
+)
+def test_nor_a_file_in_the_folder_where_duckdb_would_keep_what_memory_cannot_hold(
+    sql: str, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (files / ".tmp").mkdir()
+    (files / "cards.csv").rename(files / ".tmp" / "cards.csv")
+    monkeypatch.chdir(files)
+    with pytest.raises(PermanentError, match="invalid_query"):
+        answer(sql, TOKENIZED)
+    assert len(list((files / ".tmp").iterdir())) == 1
+
+
 @pytest.mark.parametrize("sql", ["", ";", "-- a remark"])
 def test_sql_without_a_statement_is_no_query(sql: str) -> None:
     with pytest.raises(PermanentError, match="invalid_query: it holds no statement"):
