@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import secrets
 import shutil
 from decimal import Decimal
 from math import ceil
@@ -196,7 +197,8 @@ def test_the_source_is_tagged_for_its_lifecycle(operator: Operator, sample_data:
 
 
 def test_cloudtrail_ties_the_data_key_to_its_job(operator: Operator, tmp_path: Path) -> None:
-    file, pan = tmp_path / "one_card.csv", synthetic_pans(1, seed=77)[0]
+    pan = synthetic_pans(1, seed=secrets.randbelow(2**31))[0]  # a known card needs no data key
+    file = tmp_path / "one_card.csv"
     file.write_text(f"card\n{pan}\n")
 
     receipt = operator.tokenize(file, None)
