@@ -259,7 +259,8 @@ def _add_marked(hits: dict[int, list[Hit]], column: pa.Array, known: KnownPans) 
 
 def _is_pan(marked: Marked, known: KnownPans) -> bool:
     digits = marked.digits.encode("ascii")
-    return (len(digits) >= MIN_RUN_DIGITS and _is_card_like(digits)) or known.has(digits)
+    is_own_number = not marked.is_of_a_list and len(digits) >= MIN_RUN_DIGITS
+    return (is_own_number and _is_card_like(digits)) or known.has(digits)
 
 
 def windows(column: pa.Array, lengths: Collection[int], beginnings: pa.Array) -> list[bytes]:

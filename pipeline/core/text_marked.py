@@ -27,8 +27,10 @@ _SEARCHED = [
 # Digit by digit, with marks among them, as dictated numbers are written down.
 _SPELT = re.compile(r"(?<![0-9])[0-9](?:[^\w\r\n]{1,4}[0-9](?![0-9])){11,18}")
 # What holds all of these, and more, in expressions that a DFA is small for.
-_MARKS_FOR_ARROW = re.sub(r"\{1,[0-9]+\}|\{2,6\}", "+", _MARKS).replace(
-    r"[^\w\r\n]|_", r"[^LETTERDIGIT\r\n]"
+_MARKS_FOR_ARROW = (
+    re.sub(r"\{1,[0-9]+\}|\{2,6\}", "+", _MARKS)
+    .replace(r"[^\w\r\n]|_", r"[^LETTERDIGIT\r\n]")
+    .replace("[0-9", "[DIGIT")
 )
 _SUSPICIOUS = "|".join(
     (
@@ -50,25 +52,27 @@ _SHORTEST = 16  # characters: 14 digits in three groups
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A number that is not written in one run: where it begins and ends, and what that weighs."""
+    """A number that is not written in one run: where it begins and ends, and what that weighs.
+
+    `is_of_a_list` says that numbers go on in the same way, so that it is none of its own.
+    """
 
     start: int
     end: int
     weight: int
     digits: str = field(repr=False)
+    is_of_a_list: bool = False
 
 
 def marked_groups(text: str) -> Iterator[Marked]:
-    """Groups as of a card, parted by marks, that are not the midst or beginning of a list."""
+    """Groups as of a card, parted by marks."""
     for pattern in _SEARCHED:
         for match in pattern.finditer(text):
-            start, end = match.span(1)
-            if _is_of_a_list(text, match):
-                continue
             spans = [match.span(at) for at in range(2, pattern.groups + 1)]
             marks = [text[before[1] : behind[0]] for before, behind in pairwise(spans)]
             weight = _LISTED if any(map(_IN_A_LIST.fullmatch, marks)) else _MARKED
-            yield Marked(start, end, weight, "".join(match.groups()[1:]))
+            digits = "".join(match.groups()[1:])
+            yield Marked(*match.span(1), weight, digits, _is_of_a_list(text, match))
     for match in _SPELT.finditer(text):
         digits = "".join(filter(str.isdigit, match[0]))
         yield Marked(match.start(), match.end(), _LISTED, digits)

@@ -103,7 +103,7 @@ def _is_pan(text: str, marked: Marked, known: KnownPans) -> bool:
     if known.has(marked.digits.encode("ascii")):
         return True
     weight = weight_of_number(marked.digits)
-    if weight != OWN_LENGTH:
+    if marked.is_of_a_list or weight != OWN_LENGTH:
         return False
     words = _weight_of_words(text, marked.start, marked.end, len(marked.digits))
     return weight + marked.weight + words >= ACCEPTED

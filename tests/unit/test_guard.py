@@ -20,6 +20,7 @@ from pipeline.core.guard import (
     windows,
 )
 from pipeline.core.pans import has_issuer_prefix, passes_luhn
+from pipeline.core.text_pans import find_pans_in_text
 from pipeline.samples.cards import synthetic_pans
 
 PAN = "4111111111111111"
@@ -86,6 +87,7 @@ MARKED = [
     "4111&nbsp;1111&nbsp;1111&nbsp;1111",
     "4111x1111x1111x1111",
     "٤١١١|١١١١|١١١١|١١١١",
+    "4111&#١٦٠;1111&#١٦٠;1111&#١٦٠;1111",
 ]
 
 
@@ -104,6 +106,18 @@ def test_a_mistyped_card_of_the_file_is_seen_between_marks_too(card: str) -> Non
     mistyped = card[:-1] + "2"
     assert find_in_column(pa.array([mistyped])).hits == {}
     assert find_in_column(pa.array([mistyped]), known_pans([FAILS_LUHN.encode()])).hits
+
+
+@pytest.mark.parametrize("list_of_groups", ["{0}|1234|5678|9012", "7|4321|{0}|1234|5678|9012"])
+def test_a_card_of_the_file_is_seen_in_a_list_of_numbers(list_of_groups: str) -> None:
+    known = known_pans([PAN.encode()])
+    cell = list_of_groups.format("4111|1111|1111|1111")
+
+    column = pa.array([cell])
+
+    assert not find_in_column(column).hits
+    assert [hit.digits for hit in find_in_column(column, known).hits[0]] == [PAN.encode()]
+    assert [hit.digits for hit in find_pans_in_text(cell, known)] == [PAN.encode()]
 
 
 @pytest.mark.parametrize(
