@@ -11,9 +11,8 @@ from typing import Any
 from benchmarks.counts import Counts
 from benchmarks.files import LAYOUT_NAME
 from pipeline.aws.session import CountedSession
-from pipeline.handlers import work_queue  # noqa: F401, what it imports is in a worker's memory
-from pipeline.job import Worker, run_chunk, run_job
-from pipeline.keys import FingerprintKey
+from pipeline.handlers.work_queue import worker_of
+from pipeline.job import run_chunk, run_job
 from pipeline.model import ChunkTask, Unfinished, Upload
 from pipeline.settings import Settings
 from pipeline.wiring import ports_of
@@ -49,8 +48,7 @@ def pantok(_cards: int, layout: str = LAYOUT_NAME) -> Counts:
     """The file that the endpoint serves, from event to receipt, its chunks included."""
     queue = _OwnWork()
     ports = replace(ports_of(SETTINGS, CountedSession()), work_queue=queue)
-    key = FingerprintKey(ports.key_service, ports.data_key_records, ports.clock)
-    worker = Worker(ports, key.fingerprinter, memory_gb=1.7)
+    worker = worker_of(ports)
     upload = Upload("quarantine", f"incoming/{layout}/{os.urandom(4).hex()}.csv", "v1")
     receipt = run_job(upload, worker, lambda: 900_000.0)
     for message in queue.messages:

@@ -247,7 +247,8 @@ class _Line:
 
     def _note_rejected(self, gathered: GatheredPans, checked: CheckedRows) -> None:
         """PANs of rejected rows get no token, but may stand in kept cells of other rows."""
-        for digits in (gathered.digits, checked.known_pans):
+        of_bad_rows = [checked.known_pans] if checked.faults else []
+        for digits in (gathered.digits, *of_bad_rows):
             lengths = pc.unique(pc.binary_length(digits))
             self._kept_digits.lengths.update(lengths.to_pylist())
             both = pa.concat_arrays([self._beginnings, beginnings_of(digits)])

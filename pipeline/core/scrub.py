@@ -13,6 +13,7 @@ from pipeline.core.layouts import MAX_DECIMAL_PRECISION, Column, ColumnType
 from pipeline.core.pans import LAST4_DIGITS
 
 REPEATED_TIMES = 4  # from then on, telling values apart costs less than parsing each of them
+_SAMPLE_ROWS = 1000  # that show whether values are worth telling apart
 MAX_INTEGER_DIGITS = 18  # what int64 always holds
 
 _ISO_DATE = r"^\d{4}-\d{2}-\d{2}$"
@@ -52,7 +53,7 @@ def cast_column(
     Cells among `null_values` become null. A timestamp without an offset is taken as UTC.
     """
     missing = pc.is_in(text, value_set=pa.array(null_values, pa.string()))
-    cells = pc.if_else(missing, pa.scalar(None, pa.string()), text)
+    cells = pc.if_else(missing, pa.scalar(None, pa.string()), text) if missing.true_count else text
     typed = _typed_once_each(cells, column)
     return typed, pc.and_(pc.is_null(typed), pc.is_valid(cells))
 
@@ -61,6 +62,9 @@ def _typed_once_each(cells: pa.Array, column: Column) -> pa.Array:
     """Typed; where cells repeat each other, as dates of a file do, each value is parsed once."""
     if column.type.kind == "string":
         return cells
+    first = cells[:_SAMPLE_ROWS]
+    if pc.count_distinct(first).as_py() > len(first) // 2:
+        return _typed(cells, column)
     encoded = cells.dictionary_encode()
     if len(encoded.dictionary) > len(cells) // REPEATED_TIMES:
         return _typed(cells, column)

@@ -6,6 +6,7 @@ Events are not logged, exceptions not printed.
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 from collections.abc import Callable, Mapping
@@ -38,11 +39,14 @@ from pipeline.handlers.edge import contained, without_content
 from pipeline.job import Worker, give_up, run_chunk, run_job
 from pipeline.keys import FingerprintKey
 from pipeline.model import ChunkTask, Unfinished, Upload
+from pipeline.ports import Ports
 from pipeline.settings import Settings
 from pipeline.wiring import ports_of
 
 POSTPONE_SECONDS = (4, 60, 300, 900)  # at most; so that an outage of ten minutes costs no file
 MAX_THROTTLED_ATTEMPTS = 100  # of minutes each: DynamoDB doubles its capacity within half an hour
+
+_YOUNG_OBJECTS = 20_000  # come together before garbage is looked for among them
 
 SERVICE = "pantok"
 
@@ -205,12 +209,20 @@ def _receives(record: SQSRecord) -> int:
 def consumer() -> WorkQueueConsumer:
     """The consumer of this execution environment, made on first use."""
     settings = Settings.from_environment(os.environ)
-    session = CountedSession()
-    ports = ports_of(settings, session)
+    return WorkQueueConsumer(settings, worker_of(ports_of(settings, CountedSession())))
+
+
+def worker_of(ports: Ports) -> Worker:
+    """The worker of an execution environment, at whose start all is loaded that ever will be.
+
+    Looking through that for garbage again and again would take a tenth of the time; what comes
+    later is let go without a look, unless it refers to itself.
+    """
+    gc.freeze()
+    gc.set_threshold(_YOUNG_OBJECTS)
     fingerprint_key = FingerprintKey(ports.key_service, ports.data_key_records, ports.clock)
     memory_gb = int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769")) / 1024
-    worker = Worker(ports, fingerprint_key.fingerprinter, memory_gb)
-    return WorkQueueConsumer(settings, worker)
+    return Worker(ports, fingerprint_key.fingerprinter, memory_gb)
 
 
 @contained
