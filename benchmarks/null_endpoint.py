@@ -33,6 +33,9 @@ _KEY = bytes(range(32))
 _WRAPPED = base64.b64encode(b"wrapped").decode()
 _ARN = "arn:aws:kms:us-east-1:000000000000:key/8476a536-e9f4-41e8-9739-2dfe598c3fcd"
 LAST_MODIFIED = "Mon, 23 Nov 2026 12:00:00 GMT"
+_PIECE_BYTES = 256 * 1024  # of a long answer: who stops listening early is not sent the rest
+
+Content = bytes | memoryview
 
 
 class Aws:
@@ -51,7 +54,7 @@ class Aws:
         else:
             answer()
 
-    def answer(self, head: bytes, body: bytes) -> tuple[int, bytes, bytes]:
+    def answer(self, head: bytes, body: bytes) -> tuple[int, bytes, Content]:
         """Status, extra headers and body of the response."""
         target = _TARGET.search(head)
         if target is None:
@@ -64,7 +67,7 @@ class Aws:
             return 200, b"", b'{"Responses":[%b]}' % b",".join([b"{}"] * body.count(b'"Statement"'))
         return 200, b"", orjson.dumps(getattr(self, f"_{operation}")(orjson.loads(body)))
 
-    def _s3(self, head: bytes, body: bytes) -> tuple[int, bytes, bytes]:
+    def _s3(self, head: bytes, body: bytes) -> tuple[int, bytes, Content]:
         method, target, _ = head.split(b" ", 2)
         path, _, query = unquote(target.decode()).partition("?")
         key = path.split("/", 2)[2]
@@ -79,7 +82,7 @@ class Aws:
         copied = b"<CopyObjectResult><ETag>x</ETag></CopyObjectResult>"
         return 200, b'ETag: "x"\r\n', copied if b"x-amz-copy-source" in head.lower() else b""
 
-    def _get(self, key: str, head: bytes) -> tuple[int, bytes, bytes]:
+    def _get(self, key: str, head: bytes) -> tuple[int, bytes, Content]:
         content = self._objects.get(key, self._objects.get(key.split("/", maxsplit=1)[0]))
         if content is None or key.endswith("/folders.toml"):
             return 404, b"", b"<Error><Code>NoSuchKey</Code></Error>"
@@ -89,7 +92,7 @@ class Aws:
             return 200, extra, content
         start, last = int(wanted[1]), int(wanted[2] or len(content) - 1)
         extra += f"Content-Range: bytes {start}-{last}/{len(content)}\r\n".encode()
-        return 206, extra, content[start : last + 1]
+        return 206, extra, memoryview(content)[start : last + 1]
 
     def _looked_up(self, body: bytes) -> bytes:
         """A token for each fingerprint that counts as known, made of its own characters."""
@@ -177,6 +180,8 @@ class _Conversation(asyncio.Protocol):
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
         self._received = bytearray()
+        self._rest = memoryview(b"")
+        self._is_paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: Any = transport
@@ -198,10 +203,25 @@ class _Conversation(asyncio.Protocol):
 
     def _answer(self, head: bytes, body: bytes) -> None:
         status, extra, content = self._aws.answer(head, body)
+        beginning = b"" if head.startswith(b"HEAD") else content[:_PIECE_BYTES]
         self._transport.write(
             b"HTTP/1.1 %d OK\r\nContent-Length: %d\r\nx-amz-request-id: r\r\n%s\r\n%s"
-            % (status, len(content), extra, b"" if head.startswith(b"HEAD") else content)
+            % (status, len(content), extra, beginning)
         )
+        self._rest = memoryview(content)[len(beginning) :] if beginning else self._rest[:0]
+        self._go_on()
+
+    def _go_on(self) -> None:
+        while self._rest and not self._is_paused:
+            piece, self._rest = self._rest[:_PIECE_BYTES], self._rest[_PIECE_BYTES:]
+            self._transport.write(piece)
+
+    def pause_writing(self) -> None:
+        self._is_paused = True
+
+    def resume_writing(self) -> None:
+        self._is_paused = False
+        self._go_on()
 
 
 async def _serve(aws: Aws) -> None:
