@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.files import LAYOUT, LAYOUT_NAME, settlement_file
+from benchmarks.local_stack import cards_per_second
 from benchmarks.plot import draw
 from benchmarks.reader_speeds import reader_speeds
 from benchmarks.rivals import RIVALS
@@ -243,6 +244,11 @@ def show(document: Mapping[str, Any]) -> None:
         ],
     )
     table(
+        "for illustration: all of it on the local stack",
+        ("what", "new cards/s"),
+        [(name, round(speed)) for name, speed in document["local_stack"].items()],
+    )
+    table(
         "readers alone, one core; medians of three",
         ("file", "rows/s", "grows by MB"),
         [
@@ -271,6 +277,7 @@ def main() -> None:
             "memory": measure(memory_cases(rows), 1, folder),
             "side_by_side": side_by_side(rows // 20, folder),
             "readers": reader_speeds(rows // 50),
+            "local_stack": cards_per_second(rows // 50, max(rows // 5000, 50)),
         }
     show(document)
     BUILD.mkdir(exist_ok=True)

@@ -34,6 +34,9 @@ def rendered(document: Mapping[str, Any]) -> str:
     lines += ["", "| answers take 10 ms | new cards/s |", "|---|---:|"]
     for name, each in document["side_by_side"].items():
         lines.append(f"| {name} | {each['pans_per_second']:,.0f} |")
+    lines += ["", "| for illustration: on the local stack | new cards/s |", "|---|---:|"]
+    for name, speed in document["local_stack"].items():
+        lines.append(f"| {name} | {speed:,.0f} |")
     lines += ["", "| one worker, the whole file | peak memory |", "|---|---:|"]
     for name, each in document["memory"].items():
         lines.append(f"| {name} | {each['peak_rss_mb']:,.0f} MB |")

@@ -17,7 +17,7 @@ from benchmarks.counts import Counts
 from pipeline.core.prices import DYNAMODB_WRITE_UNIT, KMS_REQUEST
 from pipeline.samples.cards import synthetic_pans
 
-KEY_ARN = "arn:aws:kms:us-east-1:000000000000:key/8476a536-e9f4-41e8-9739-2dfe598c3fcd"
+KEY_ALIAS, TABLE = "alias/benchmark", "benchmark"
 
 
 @contextmanager
@@ -40,9 +40,9 @@ def kms_per_card(cards: int) -> Counts:
     """The lab flow: kms:Encrypt and PutItem for each card."""
     session = boto3.session.Session()
     with _counted(session) as calls:
-        kms, table = session.client("kms"), session.resource("dynamodb").Table("vault")
+        kms, table = session.client("kms"), session.resource("dynamodb").Table(TABLE)
         for pan in synthetic_pans(cards, seed=1):
-            sealed = kms.encrypt(KeyId=KEY_ARN, Plaintext=pan.encode())["CiphertextBlob"]
+            sealed = kms.encrypt(KeyId=KEY_ALIAS, Plaintext=pan.encode())["CiphertextBlob"]
             token = f"tok_{secrets.token_hex(13)}"
             table.put_item(Item={"token": token, "ciphertext": sealed, "last4": pan[-4:]})
     return _counts(cards, calls)
@@ -60,14 +60,14 @@ def encryption_sdk(cards: int) -> Counts:
     session = boto3.session.Session()
     with _counted(session) as calls:
         provider = AwsKmsCryptographicMaterialsProvider(
-            key_id=KEY_ARN, botocore_session=session._session
+            key_id=KEY_ALIAS, botocore_session=session._session
         )
         actions = AttributeActions(
             default_action=CryptoAction.DO_NOTHING,
             attribute_actions={"ciphertext": CryptoAction.ENCRYPT_AND_SIGN},
         )
         table = EncryptedTable(
-            table=session.resource("dynamodb").Table("vault"),
+            table=session.resource("dynamodb").Table(TABLE),
             materials_provider=provider,
             attribute_actions=actions,
         )
@@ -81,9 +81,11 @@ def batch_writer(cards: int) -> Counts:
     """boto3's batch writer and AES-GCM under one data key: no claim, so a card has many tokens."""
     session = boto3.session.Session()
     with _counted(session) as calls:
-        key = session.client("kms").generate_data_key(KeyId=KEY_ARN, KeySpec="AES_256")["Plaintext"]
+        key = session.client("kms").generate_data_key(KeyId=KEY_ALIAS, KeySpec="AES_256")[
+            "Plaintext"
+        ]
         cipher = AESGCM(key)
-        table = session.resource("dynamodb").Table("vault")
+        table = session.resource("dynamodb").Table(TABLE)
         with table.batch_writer() as batch:
             for pan in synthetic_pans(cards, seed=1):
                 nonce = os.urandom(12)
