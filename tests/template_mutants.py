@@ -477,9 +477,17 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
             attach("WorkerRole", Action="dynamodb:GetItem", Resource=DATA_KEYS_TABLE),
         ),
     ],
-    access.check_whoever_adds_to_the_vault_adds_no_fingerprint_key_and_no_ring: [
+    access.check_whoever_adds_data_keys_adds_those_of_its_own_kind: [
         ("any key", edit("WorkerPolicy", "AddVaultDataKeys", Condition=REMOVED)),
         ("any key for tokenization", edit("TokenizePolicy", "AddVaultDataKeys", Condition=REMOVED)),
+        (
+            "any key at set-up",
+            edit("KeySetupPolicy", "AddTheFingerprintDataKey", Condition=REMOVED),
+        ),
+        (
+            "any key at rotation",
+            edit("KeyRotationPolicy", "AddFingerprintDataKeys", Condition=REMOVED),
+        ),
         (
             "a wide prefix",
             condition(

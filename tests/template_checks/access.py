@@ -42,6 +42,12 @@ UNAVOIDABLE_WILDCARDS = {
     ("AuditorPolicy", "LookUpEvents"): "CloudTrail offers no resource for looking up events",
 }
 
+_DATA_KEYS_ADDED_BY = {
+    "WorkerRole": "dk_*",
+    "TokenizeRole": "dk_*",
+    "KeySetupRole": "fingerprint-1",
+    "KeyRotationRole": "fingerprint-*",
+}
 TABLE_ACCESS = {
     ("WorkerRole", "VaultTable"): {"PartiQLInsert"},
     ("WorkerRole", "FingerprintsTable"): {"PartiQLInsert", "BatchGetItem", "GetItem"},
@@ -396,16 +402,14 @@ def _wrapped_vault_keys_read(template: Template, role: str) -> list[str]:
     return findings
 
 
-def check_whoever_adds_to_the_vault_adds_no_fingerprint_key_and_no_ring(
-    template: Template,
-) -> list[str]:
+def check_whoever_adds_data_keys_adds_those_of_its_own_kind(template: Template) -> list[str]:
     findings = []
-    for role in ("WorkerRole", "TokenizeRole"):
+    for role, kind in _DATA_KEYS_ADDED_BY.items():
         for statement in identity_statements(template, role):
             adds = covers(statement, "dynamodb:PartiQLInsert", template.arn("DataKeysTable"))
             if not allows(statement) or not adds:
                 continue
-            if condition_values(statement, "ForAllValues:StringLike", LEADING_KEYS) != ["dk_*"]:
+            if condition_values(statement, "ForAllValues:StringLike", LEADING_KEYS) != [kind]:
                 findings.append(f"{role}: any data key")
             if condition_values(statement, "Null", LEADING_KEYS) != ["false"]:
                 findings.append(f"{role}: a request without leading keys meets ForAllValues")
