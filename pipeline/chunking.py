@@ -18,7 +18,7 @@ import pyarrow as pa
 from pipeline.bench import Bench
 from pipeline.core.chunks import ChunkRecord, Effort, WholeFile, whole_file
 from pipeline.core.distinct import KnownDigests
-from pipeline.core.guard import BEGINNING_DIGITS
+from pipeline.core.known_pans import BEGINNING_DIGITS
 from pipeline.core.layouts import Layout
 from pipeline.core.prices import AwsCalls, calls_between
 from pipeline.core.receipts import iso_time

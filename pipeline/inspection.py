@@ -19,7 +19,8 @@ from pipeline.core.envelope import TOKEN_PREFIX
 from pipeline.core.fingerprints import Fingerprinter
 from pipeline.core.forecast import Forecast, Work, distinct_in_all, forecast
 from pipeline.core.gather import GatheredPans, MetPans, gather
-from pipeline.core.guard import Hit, KnownPans
+from pipeline.core.guard import Hit
+from pipeline.core.known_pans import KnownPans
 from pipeline.core.layouts import Layout
 from pipeline.core.masking import masked_pan, shape_of
 from pipeline.core.output import (

@@ -15,7 +15,9 @@ from pipeline.bench import Bench
 from pipeline.core.chunks import KeptDigits
 from pipeline.core.distinct import DistinctPans, KnownDigests
 from pipeline.core.gather import GatheredPans, MetPans, gather
-from pipeline.core.guard import Hit, KnownPans, beginnings_of, find_pans, windows
+from pipeline.core.guard import Hit, find_pans
+from pipeline.core.guard_columns import windows
+from pipeline.core.known_pans import KnownPans, beginnings_of
 from pipeline.core.layouts import Layout
 from pipeline.core.output import (
     columns_by_fate,

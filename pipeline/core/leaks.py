@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from pipeline.core.decoding import TooLargeError, decoded_views, holds_archive, views
-from pipeline.core.guard import Hit, KnownPans, find_pans
+from pipeline.core.guard import Hit, find_pans
+from pipeline.core.known_pans import KnownPans
 
 
 @dataclass(frozen=True, slots=True)

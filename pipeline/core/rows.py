@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.core.guard import KnownPans, find_in_column
+from pipeline.core.guard_columns import find_in_column
+from pipeline.core.known_pans import KnownPans
 from pipeline.core.layouts import Column, Layout
 from pipeline.core.pans import NormalisedPans, luhn_failures, normalise
 from pipeline.core.scrub import cast_column

@@ -14,16 +14,9 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from pipeline.core.guard import (
-    CELL_RUN,
-    NO_KNOWN_PANS,
-    Hit,
-    KnownPans,
-    hits_in_run,
-    suspects_in,
-    views_of,
-    without_overlaps,
-)
+from pipeline.core.guard import CELL_RUN, Hit, hits_in_run, views_of, without_overlaps
+from pipeline.core.guard_columns import suspects_in
+from pipeline.core.known_pans import NO_KNOWN_PANS, KnownPans
 from pipeline.core.pans import MAX_PAN_DIGITS, MIN_PAN_DIGITS
 from pipeline.core.text_groups import Groups, grouping_weight
 from pipeline.core.text_labels import (

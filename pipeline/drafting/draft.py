@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from pipeline.core.guard import could_hold_pan, find_in_column
+from pipeline.core.guard import could_hold_pan
+from pipeline.core.guard_columns import find_in_column
 from pipeline.core.known_formats import FORMATS
 from pipeline.core.layouts import RESERVED_NAMES
 from pipeline.drafting.columns import DraftColumn, draft_column, null_values

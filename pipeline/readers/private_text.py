@@ -5,7 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.core.guard import MIN_RUN_DIGITS, find_pans, suspects_in
+from pipeline.core.guard import MIN_RUN_DIGITS, find_pans
+from pipeline.core.guard_columns import suspects_in
 from pipeline.core.ipm_elements import PDS_LENGTH_DIGITS, PDS_TAG_DIGITS
 
 _HEAD = PDS_TAG_DIGITS + PDS_LENGTH_DIGITS

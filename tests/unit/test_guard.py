@@ -10,15 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core import guard
-from pipeline.core.guard import (
-    KnownPans,
-    beginnings_of,
-    find_in_column,
-    find_pans,
-    redacted,
-    replaced,
-    windows,
-)
+from pipeline.core.guard import find_pans, redacted, replaced
+from pipeline.core.guard_columns import find_in_column, windows
+from pipeline.core.known_pans import KnownPans, beginnings_of
 from pipeline.core.pans import has_issuer_prefix, passes_luhn
 from pipeline.core.text_pans import find_pans_in_text
 from pipeline.samples.cards import synthetic_pans
@@ -330,7 +324,7 @@ def test_what_a_digit_costs_does_not_grow_with_the_cell(
         looks += 1
         return False
 
-    monkeypatch.setattr(guard, "_is_card_like", counted)
+    monkeypatch.setattr(guard, "is_card_like", counted)
     text = groups * (1_000_000 // len(groups))
     assert find_pans(text) == []
     assert looks <= 7 * len(text.split())

@@ -13,7 +13,9 @@ import pytest
 from pipeline.core.distinct import DistinctPans
 from pipeline.core.fingerprints import Fingerprinter
 from pipeline.core.gather import gather
-from pipeline.core.guard import KnownPans, find_in_column, find_pans
+from pipeline.core.guard import find_pans
+from pipeline.core.guard_columns import find_in_column
+from pipeline.core.known_pans import KnownPans
 from pipeline.core.pans import normalise
 from pipeline.core.rows import check_rows
 from pipeline.errors import LayoutError, PermanentError, TransientError

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from benchmarks.free_text import scores, total
 from benchmarks.free_text_corpus import DECOYS, corpus
-from pipeline.core.guard import KnownPans, find_pans, replaced
+from pipeline.core.guard import find_pans, replaced
+from pipeline.core.known_pans import KnownPans
 from pipeline.core.text_pans import find_in_text_column, find_pans_in_text
 from pipeline.core.text_surroundings import is_iban
 from pipeline.samples.cards import synthetic_pans
