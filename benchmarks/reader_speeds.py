@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from benchmarks import readers_binary, readers_columnar
-from pipeline.core.layouts import Layout, parse_layout
+from pipeline.core.layout_documents import parse_layout
+from pipeline.core.layouts import Layout
 from pipeline.readers.registry import read_record_batches
 from pipeline.readers.streams import LookAhead
 from pipeline.readers.unpacking import unpacked

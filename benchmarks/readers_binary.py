@@ -14,7 +14,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from pipeline.core.layouts import Layout, parse_layout
+from pipeline.core.layout_documents import parse_layout
+from pipeline.core.layouts import Layout
 from pipeline.readers.registry import read_record_batches
 from pipeline.samples.fixed_width import write_grrcn, write_nacha
 from pipeline.samples.mainframe import write_mainframe_file

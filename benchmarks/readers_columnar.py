@@ -12,7 +12,8 @@ from functools import partial
 
 import pyarrow as pa
 
-from pipeline.core.layouts import Layout, parse_layout
+from pipeline.core.layout_documents import parse_layout
+from pipeline.core.layouts import Layout
 from pipeline.samples import structured
 from pipeline.samples.settlement import write_settlement_csv
 

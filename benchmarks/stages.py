@@ -20,7 +20,7 @@ from pipeline.core.envelope import mint_tokens, seal
 from pipeline.core.fingerprints import Fingerprinter
 from pipeline.core.gather import gather
 from pipeline.core.known_pans import KnownPans
-from pipeline.core.layouts import parse_layout
+from pipeline.core.layout_documents import parse_layout
 from pipeline.core.output import digits_of, find_in_text, guard_columns, output_schema, scrubbed
 from pipeline.core.pans import scheme_of
 from pipeline.core.parts import PartWriter

@@ -11,10 +11,11 @@ import pyarrow as pa
 
 from pipeline.access import Door, RefusedError, Request
 from pipeline.core.audit import AuditedItem
+from pipeline.core.columns import Column
 from pipeline.core.envelope import Entropy
 from pipeline.core.fingerprints import Fingerprinter, ScopeClosedError
 from pipeline.core.gather import GatheredPans, gather
-from pipeline.core.layouts import Column, Layout, Options
+from pipeline.core.layouts import Layout, Options
 from pipeline.core.pans import LAST4_DIGITS, passes_luhn, scheme_of
 from pipeline.core.receipts import Tally
 from pipeline.core.rows import CheckedRows, check_rows

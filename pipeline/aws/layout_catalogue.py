@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from pipeline.aws.layout_documents import MAX_KEPT_DOCUMENTS, UriDocuments
 from pipeline.core.folders import FOLDERS_DOCUMENT, NO_RULES, parse_folder_rules
 from pipeline.core.jobs import layout_name_of, repaired_job_of
-from pipeline.core.layouts import NAME, RESERVED_NAMES, Layout, parse_layout
+from pipeline.core.layout_documents import parse_layout
+from pipeline.core.layouts import NAME, RESERVED_NAMES, Layout
 from pipeline.errors import PermanentError
 
 if TYPE_CHECKING:

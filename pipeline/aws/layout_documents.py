@@ -9,7 +9,7 @@ import smart_open
 from botocore.exceptions import BotoCoreError, ClientError
 
 from pipeline.aws.faults import error_code, transient
-from pipeline.core.layouts import MAX_LAYOUT_BYTES
+from pipeline.core.layout_documents import MAX_LAYOUT_BYTES
 from pipeline.errors import TransientError
 
 if TYPE_CHECKING:

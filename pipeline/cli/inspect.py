@@ -26,7 +26,8 @@ from pipeline.cli.output import (
 )
 from pipeline.cli.session import deployment
 from pipeline.core.fingerprints import FINGERPRINT_KEY_BYTES, Fingerprinter
-from pipeline.core.layouts import Layout, parse_layout
+from pipeline.core.layout_documents import parse_layout
+from pipeline.core.layouts import Layout
 from pipeline.core.prices import PRICES_AS_OF
 from pipeline.errors import PermanentError, TransientError
 from pipeline.inspection import ColumnFacts, Inspection, inspect_file

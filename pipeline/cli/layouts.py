@@ -15,8 +15,9 @@ from pipeline.core.athena import glue_table, table_statement, view_statement
 from pipeline.core.folders import FOLDERS_DOCUMENT, parse_folder_rules
 from pipeline.core.guard import redacted
 from pipeline.core.layout_check import Mistake, check_layout, check_rules
+from pipeline.core.layout_documents import parse_layout
 from pipeline.core.layout_schema import layout_schema_document
-from pipeline.core.layouts import Layout, parse_layout
+from pipeline.core.layouts import Layout
 from pipeline.drafting.document import document_of
 from pipeline.drafting.draft import Draft, draft_layout, layout_name_from
 from pipeline.errors import LayoutError, PermanentError

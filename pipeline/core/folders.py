@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from pipeline.core.guard import could_hold_pan
 from pipeline.core.jobs import INTAKE_PREFIX
-from pipeline.core.layouts import NAME, parse_toml
+from pipeline.core.layout_documents import parse_toml
+from pipeline.core.layouts import NAME
 from pipeline.errors import LayoutError
 
 FOLDERS_DOCUMENT = "folders.toml"

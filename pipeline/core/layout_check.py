@@ -12,8 +12,7 @@ from pydantic_core import ErrorDetails
 
 from pipeline.core.folders import FOLDERS_DOCUMENT, parse_folder_rules
 from pipeline.core.known_formats import FORMATS
-from pipeline.core.layouts import (
-    Layout,
+from pipeline.core.layout_documents import (
     mistake_in_words,
     model_of_table,
     parse_layout,
@@ -21,6 +20,7 @@ from pipeline.core.layouts import (
     place_of,
     settings_beside,
 )
+from pipeline.core.layouts import Layout
 from pipeline.core.toml_lines import Path, lines_of_settings
 from pipeline.errors import LayoutError
 

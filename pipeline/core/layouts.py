@@ -6,167 +6,28 @@ their descriptions in the JSON Schema and in the advice of `pantok layouts check
 
 from __future__ import annotations
 
-import difflib
-import hashlib
-import re
-import tomllib
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Self, get_args, get_origin
+from typing import Annotated, Literal, Self
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     Field,
     PrivateAttr,
-    ValidationError,
     WithJsonSchema,
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails
 
+from pipeline.core.columns import Column
 from pipeline.core.formats import Delimited
 from pipeline.core.guard import could_hold_pan
-from pipeline.core.known_formats import FORMATS, Format
-from pipeline.core.pans import MAX_PAN_DIGITS, MIN_PAN_DIGITS
+from pipeline.core.known_formats import Format
 from pipeline.core.record_types import Records
 from pipeline.core.sensitive import is_sensitive_name
 from pipeline.core.strict import Strict
-from pipeline.core.written_numbers import NumberMarks
-from pipeline.errors import LayoutError
-
-MAX_LAYOUT_BYTES = 1 << 20
-MAX_DECIMAL_PRECISION = 38  # Arrow decimal128
 
 RESERVED_NAMES = frozenset({"auto", "folders"})  # the layout without a document; `folders.toml`
-
 NAME = r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$"
-_DECIMAL = re.compile(r"decimal\(\s*(\d{1,2})\s*,\s*(\d{1,2})\s*\)")
-_SIMPLE_TYPES = ("string", "integer", "date", "timestamp", "boolean")
 _VERSION = r"^(?:[A-Za-z0-9][A-Za-z0-9._+-]{0,31})?$"
-_DIRECTIVE = re.compile(r"%(.?)", re.DOTALL)
-_DAY_DIRECTIVES = frozenset("YymbBdjaA%")  # those that Arrow and Python read alike
-_TIME_DIRECTIVES = _DAY_DIRECTIVES | frozenset("HIMSpz")
-
-
-class ColumnType(Strict):
-    """The type of a kept column: `string`, `integer`, `decimal(P,S)`, `date`, …."""
-
-    kind: Literal["string", "integer", "decimal", "date", "timestamp", "boolean"] = "string"
-    precision: int = 0
-    scale: int = 0
-
-
-def _parse_type(text: object) -> object:
-    if isinstance(text, ColumnType):
-        return text
-    if isinstance(text, str) and text in _SIMPLE_TYPES:
-        return {"kind": text}
-    match = _DECIMAL.fullmatch(text) if isinstance(text, str) else None
-    if match is None:
-        raise ValueError(f"must be one of {', '.join(_SIMPLE_TYPES)} or decimal(P,S)")
-    precision, scale = int(match[1]), int(match[2])
-    if not 1 <= precision <= MAX_DECIMAL_PRECISION or scale > precision:
-        raise ValueError(f"decimal(P,S) needs 1 <= P <= {MAX_DECIMAL_PRECISION} and S <= P")
-    return {"kind": "decimal", "precision": precision, "scale": scale}
-
-
-_TYPE_SCHEMA = {
-    "type": "string",
-    "pattern": rf"^(?:{'|'.join(_SIMPLE_TYPES)}|{_DECIMAL.pattern})$",
-    "examples": [*_SIMPLE_TYPES, "decimal(12,2)"],
-}
-
-
-class Column(Strict):
-    """What becomes of one column."""
-
-    role: Literal["pan", "keep", "text", "drop"]
-    """`pan`: replaced by token and last4. `keep`: kept with its type. `text`: kept as text, PANs
-    inside replaced by their tokens. `drop`: dropped, like every column that is not named."""
-    type: Annotated[ColumnType, BeforeValidator(_parse_type), WithJsonSchema(_TYPE_SCHEMA)] = (
-        ColumnType()
-    )
-    """Of a kept column: string, integer, decimal(P,S), date, timestamp or boolean."""
-    format: str = ""
-    """Of a kept date or timestamp that is not ISO 8601: a strptime pattern, `%d.%m.%Y` say."""
-    decimal_mark: Literal[".", ","] = "."
-    """Of a kept decimal: what stands before the decimals."""
-    group_mark: Literal["", ".", ",", "'", " "] = ""
-    """Of a kept decimal or integer: what stands between the thousands."""
-    guard: Literal["full", "exact"] = "full"
-    """Of a kept column. `full`: searched for all that looks like a PAN. `exact`: only for PANs of
-    the same file, which is for reference numbers."""
-    empty: Literal["reject", "keep"] = "reject"
-    """Of a PAN column: what becomes of a row whose cell is empty."""
-    luhn: Literal["count", "require"] = "count"
-    """Of a PAN column: whether wrong check digits are counted, or reject the row."""
-    pad: Literal["", "0"] = ""
-    """Of a PAN column: `0` if leading zeros are padding, which goes."""
-    digits: int | None = Field(default=None, ge=MIN_PAN_DIGITS, le=MAX_PAN_DIGITS)
-    """Of a PAN column: how many digits each PAN has; leading zeros that got lost come back."""
-    extract: str = Field(default="", max_length=500)
-    """Of a PAN column: a regular expression (RE2) whose group `pan` is the PAN in the cell."""
-
-    @field_validator("extract")
-    @classmethod
-    def _is_an_expression_with_a_pan(cls, text: str) -> str:
-        if text and not _has_group_of_pan(text):
-            raise ValueError("must be a regular expression (RE2) with one group, (?P<pan>...)")
-        return text
-
-    @model_validator(mode="after")
-    def _settings_belong_to_the_role(self) -> Self:
-        allowed = {
-            "pan": {"role", "empty", "luhn", "pad", "digits", "extract"},
-            "keep": {"role", "type", "format", "decimal_mark", "group_mark", "guard"},
-            "text": {"role"},
-            "drop": {"role"},
-        }[self.role]
-        stray = sorted(self.model_fields_set - allowed)
-        if stray:
-            raise ValueError(f"{', '.join(stray)} cannot be set for role {self.role}")
-        if self.format:
-            _check_date_format(self.format, self.type.kind)
-        self._refuse_unfit_marks()
-        return self
-
-    def _refuse_unfit_marks(self) -> None:
-        set_marks = self.model_fields_set & {"decimal_mark", "group_mark"}
-        fitting = {"decimal": {"decimal_mark", "group_mark"}, "integer": {"group_mark"}}
-        stray = sorted(set_marks - fitting.get(self.type.kind, set()))
-        if stray:
-            raise ValueError(f"{', '.join(stray)} cannot be set for type {self.type.kind}")
-        if self.group_mark == self.decimal_mark and self.type.kind == "decimal":
-            raise ValueError("decimal_mark and group_mark must differ")
-
-    @property
-    def number_marks(self) -> NumberMarks:
-        """How its numbers are written."""
-        decimal = "," if self.type.kind == "integer" and self.group_mark == "." else None
-        return NumberMarks(decimal or self.decimal_mark, self.group_mark)
-
-
-def _has_group_of_pan(pattern: str) -> bool:
-    try:
-        found = pc.extract_regex(pa.array([], pa.string()), pattern)
-    except (pa.ArrowInvalid, UnicodeError):
-        return False
-    return [field.name for field in found.type] == ["pan"]
-
-
-def _check_date_format(text: str, kind: str) -> None:
-    if kind not in ("date", "timestamp"):
-        raise ValueError("format belongs to the types date and timestamp")
-    directives = set(_DIRECTIVE.findall(text))
-    allowed = _DAY_DIRECTIVES if kind == "date" else _TIME_DIRECTIVES
-    if not directives <= allowed:
-        raise ValueError(f"format of a {kind} can only hold %{' %'.join(sorted(allowed))}")
-    has_day = "j" in directives or ("d" in directives and directives & {"m", "b", "B"})
-    if not (has_day and directives & {"Y", "y"}):
-        raise ValueError("format needs a year, a month and a day")
 
 
 class Options(Strict):
@@ -315,93 +176,3 @@ class Layout(Strict):
             for name, each in totals.items()
         }
         return {place: name for place, name in named.items() if name is not None}
-
-
-def parse_layout(document: bytes, expected_name: str | None = None) -> Layout:
-    """The layout that a TOML document describes.
-
-    `expected_name` is the stem of the document's file name, which the layout must repeat.
-    Raises `LayoutError` with every mistake found, each with its place; never with a value.
-    """
-    unverified = parse_toml(document)
-    try:
-        layout = Layout.model_validate(unverified)
-    except ValidationError as error:
-        raise LayoutError(tuple(mistake_in_words(item) for item in error.errors())) from None
-    if layout.name in RESERVED_NAMES:
-        raise LayoutError((f"name: {layout.name} is reserved",))
-    if expected_name is not None and layout.name != expected_name:
-        raise LayoutError(("name: must equal the layout's file name without .toml",))
-    layout._sha256 = hashlib.sha256(document).hexdigest()
-    return layout
-
-
-def parse_toml(document: bytes) -> dict[str, Any]:
-    """What a TOML document holds; raises `LayoutError` with the place of its mistake."""
-    if len(document) > MAX_LAYOUT_BYTES:
-        raise LayoutError((f"the document is larger than {MAX_LAYOUT_BYTES} bytes",))
-    try:
-        return tomllib.loads(document.decode("utf-8"))
-    except UnicodeDecodeError:
-        raise LayoutError(("the document is not UTF-8",)) from None
-    except (ValueError, RecursionError) as error:  # ValueError: an integer of too many digits
-        raise LayoutError((_place_of_syntax_error(error),)) from None
-
-
-def _place_of_syntax_error(error: Exception) -> str:
-    place = re.search(r"line \d+, column \d+|end of document", str(error))
-    return f"not valid TOML at {place[0]}" if place else "not valid TOML"
-
-
-def mistake_in_words(item: ErrorDetails) -> str:
-    """A mistake with its place in front, as far as pydantic knows it; never with a value."""
-    place = ".".join(map(_printable, place_of(item)))
-    message = item["msg"].removeprefix("Value error, ")
-    if item["type"] == "union_tag_invalid":
-        message = f"must be one of {', '.join(FORMATS)}"
-    if item["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(str(place_of(item)[-1]), settings_beside(item), n=1)
-        message = "unknown setting" + (f"; did you mean {close[0]}?" if close else "")
-    return f"{place}: {message}" if place else message
-
-
-def place_of(item: ErrorDetails) -> tuple[int | str, ...]:
-    """The path of tables and settings to a mistake."""
-    loc = item["loc"]
-    if item["type"] == "union_tag_invalid":
-        return (*loc, "type")
-    if loc[:1] == ("format",) and len(loc) > 1 and loc[1] in FORMATS:
-        return (loc[0], *loc[2:])  # the type by which the model was chosen is no setting
-    return loc
-
-
-def _printable(part: int | str) -> str:
-    """A part of a place; it may be a name out of the document, which may be anything."""
-    return "[long number]" if could_hold_pan(str(part)) else str(part)
-
-
-def settings_beside(item: ErrorDetails) -> list[str]:
-    """The settings that the table of a mistake has."""
-    return list(model_of_table(item["loc"][:-1]).model_fields)
-
-
-def model_of_table(loc: Sequence[int | str]) -> type[BaseModel]:
-    """The model of the table at that place, as pydantic names places."""
-    models: list[type[BaseModel]] = [Layout]
-    is_named_freely = False
-    for part in loc:
-        if is_named_freely:
-            is_named_freely = False
-        elif FORMATS.get(str(part)) in models:
-            models = [FORMATS[str(part)]]
-        else:
-            fields = [each.model_fields[str(part)] for each in models if part in each.model_fields]
-            models = [model for field in fields for model in _models_in(field.annotation)] or models
-            is_named_freely = any(get_origin(each.annotation) in (dict, tuple) for each in fields)
-    return models[0]
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for inner in get_args(annotation) for model in _models_in(inner)]

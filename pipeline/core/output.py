@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.core.columns import Column
 from pipeline.core.gather import GatheredPans
 from pipeline.core.guard import REDACTED, Hit
 from pipeline.core.guard_columns import ColumnScan, find_in_column, replace_hits
 from pipeline.core.known_pans import KnownPans
-from pipeline.core.layouts import Column, Layout
+from pipeline.core.layouts import Layout
 from pipeline.core.rows import CheckedRows
 from pipeline.core.scrub import arrow_type, last4
 from pipeline.core.text_pans import find_in_text_column

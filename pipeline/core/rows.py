@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.core.columns import Column
 from pipeline.core.guard_columns import find_in_column
 from pipeline.core.known_pans import KnownPans
-from pipeline.core.layouts import Column, Layout
+from pipeline.core.layouts import Layout
 from pipeline.core.pans import NormalisedPans, luhn_failures, normalise
 from pipeline.core.scrub import cast_column
 from pipeline.core.tracks import cells_with_tracks, cells_without_tracks

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.core.layouts import MAX_DECIMAL_PRECISION, Column, ColumnType
+from pipeline.core.columns import MAX_DECIMAL_PRECISION, Column, ColumnType
 from pipeline.core.pans import LAST4_DIGITS
 
 REPEATED_TIMES = 4  # from then on, telling values apart costs less than parsing each of them

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.core.columns import Column, ColumnType
 from pipeline.core.guard_columns import find_in_column
-from pipeline.core.layouts import Column, ColumnType
 from pipeline.core.masking import masked_pan, shape_of
 from pipeline.core.pans import has_issuer_prefix, normalise, passes_luhn, scheme_of
 from pipeline.core.scrub import cast_column

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.orc
 import pyarrow.parquet as pq
 
+from pipeline.core.columns import Column
 from pipeline.core.guard import could_hold_pan
-from pipeline.core.layouts import Column
 from pipeline.drafting.encodings import decoded
 from pipeline.drafting.sample import Proposal, Sample
 from pipeline.errors import PermanentError

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.core.layouts import Column
+from pipeline.core.columns import Column
 from pipeline.errors import PermanentError
 from pipeline.readers.numbers import WRONG_LENGTH
 from pipeline.readers.rendering import UnreadableValueError, value_text

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from pipeline.core.columns import Column
 from pipeline.core.formats import Delimited
-from pipeline.core.layouts import Column, Layout
+from pipeline.core.layouts import Layout
 from pipeline.core.pans import has_issuer_prefix, normalise, passes_luhn
 from pipeline.core.sensitive import is_sensitive_name
 from pipeline.errors import PermanentError

@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from pipeline.core.layouts import Column
+from pipeline.core.columns import Column
 from pipeline.readers.rendering import Numeral
 
 NUMBER = "pan_number"

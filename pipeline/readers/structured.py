@@ -8,8 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline.core.columns import Column
 from pipeline.core.guard import could_hold_pan
-from pipeline.core.layouts import Column, Layout
+from pipeline.core.layouts import Layout
 from pipeline.core.receipts import MAX_LISTED_COLUMNS
 from pipeline.core.sensitive import is_sensitive_name
 from pipeline.errors import PermanentError

@@ -9,8 +9,9 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.core.columns import Column
 from pipeline.core.guard import could_hold_pan
-from pipeline.core.layouts import Column, Layout
+from pipeline.core.layouts import Layout
 from pipeline.core.sensitive import is_sensitive_name
 from pipeline.errors import PermanentError
 from pipeline.model import Position

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pipeline.core.folders import parse_folder_rules
 from pipeline.core.jobs import layout_name_of, repaired_job_of
-from pipeline.core.layouts import Layout, parse_layout
+from pipeline.core.layout_documents import parse_layout
+from pipeline.core.layouts import Layout
 from pipeline.errors import PermanentError
 
 

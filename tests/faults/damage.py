@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.orc
 import pyarrow.parquet as pq
 
-from pipeline.core.layouts import parse_layout
+from pipeline.core.layout_documents import parse_layout
 from pipeline.errors import PermanentError
 from pipeline.readers.registry import READERS
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.core.layouts import Layout, parse_layout
+from pipeline.core.layout_documents import parse_layout
+from pipeline.core.layouts import Layout
 from pipeline.model import START, Position
 from pipeline.readers.ctf import read_ctf
 from pipeline.readers.fixed import read_fixed

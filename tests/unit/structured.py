@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.orc
 import pyarrow.parquet as pq
 
-from pipeline.core.layouts import Layout, parse_layout
+from pipeline.core.layout_documents import parse_layout
+from pipeline.core.layouts import Layout
 from pipeline.readers.records import TextRecordBatch
 from pipeline.readers.registry import READERS
 

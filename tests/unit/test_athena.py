@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from pipeline.aws.layout_catalogue import built_in_layout, built_in_names
 from pipeline.cli.main import app
 from pipeline.core.athena import athena_type, glue_table, table_statement, view_statement
-from pipeline.core.layouts import parse_layout
+from pipeline.core.layout_documents import parse_layout
 from pipeline.job import Worker, run_job
 from pipeline.keys import FingerprintKey
 from pipeline.testing import MemoryLayouts, MemoryWorld

@@ -11,8 +11,9 @@ import pytest
 
 from pipeline.core.grants import parse_grants
 from pipeline.core.layout_check import check_rules
+from pipeline.core.layout_documents import parse_layout
 from pipeline.core.layout_schema import layout_schema
-from pipeline.core.layouts import Layout, parse_layout
+from pipeline.core.layouts import Layout
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs"
 PAGES = sorted(FOLDER.glob("*.md"))

@@ -23,7 +23,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.layout_check import check_layout
-from pipeline.core.layouts import Layout, parse_layout
+from pipeline.core.layout_documents import parse_layout
+from pipeline.core.layouts import Layout
 from pipeline.core.leaks import LeakScanner
 from pipeline.drafting.document import document_of, inline
 from pipeline.drafting.draft import DEFAULT_NAME, Draft, draft_layout, layout_name_from

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.layouts import parse_layout
+from pipeline.core.layout_documents import parse_layout
 from pipeline.errors import PermanentError
 from pipeline.samples.cards import synthetic_pans
 from tests.unit.record_reading import PAN, read

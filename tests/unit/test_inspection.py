@@ -13,7 +13,8 @@ import pytest
 
 from pipeline.aws.layout_catalogue import built_in_layout
 from pipeline.core.fingerprints import Fingerprinter
-from pipeline.core.layouts import Layout, parse_layout
+from pipeline.core.layout_documents import parse_layout
+from pipeline.core.layouts import Layout
 from pipeline.core.masking import masked_pan, shape_of
 from pipeline.errors import PermanentError
 from pipeline.inspection import Inspection, inspect_file

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline.aws.layout_catalogue import built_in_layout, built_in_names
 from pipeline.core.layout_check import Mistake, check_layout
-from pipeline.core.layouts import MAX_LAYOUT_BYTES, parse_layout
+from pipeline.core.layout_documents import MAX_LAYOUT_BYTES, parse_layout
 from pipeline.errors import LayoutError
 from tests.unit.test_layouts import FULL
 

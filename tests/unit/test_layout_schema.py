@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from pipeline.core.columns import Column
 from pipeline.core.known_formats import FORMATS
 from pipeline.core.layout_schema import layout_schema, layout_schema_document
-from pipeline.core.layouts import Column
 
 SCHEMA = Path(__file__).resolve().parents[2] / "docs" / "layout.schema.json"
 

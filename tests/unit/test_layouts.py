@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.aws.layout_catalogue import built_in_layout, built_in_names
-from pipeline.core.layouts import MAX_LAYOUT_BYTES, Layout, model_of_table, parse_layout
+from pipeline.core.layout_documents import MAX_LAYOUT_BYTES, model_of_table, parse_layout
+from pipeline.core.layouts import Layout
 from pipeline.errors import LayoutError, PermanentError
 
 LEAST = 'name = "x"\n[columns.card]\nrole = "pan"\n'

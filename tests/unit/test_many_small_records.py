@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.layouts import Layout, parse_layout
+from pipeline.core.layout_documents import parse_layout
+from pipeline.core.layouts import Layout
 from pipeline.readers import fixed_framing, framing, ipm_framing, json_array
 from pipeline.readers.fixed_framing import MAX_PADDED_BYTES, blocks_of_lines
 from pipeline.readers.framing import LineGrammar, QuotedGrammar, blocks_of_records

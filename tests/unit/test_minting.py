@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from pipeline.core.fingerprints import FINGERPRINT_BYTES
-from pipeline.core.layouts import parse_layout
+from pipeline.core.layout_documents import parse_layout
 from pipeline.core.receipts import Tally
 from pipeline.minting import LOOKED_UP_AT_ONCE, Mint, PansToMint
 from pipeline.samples.cards import synthetic_pans

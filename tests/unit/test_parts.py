@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.core.layouts import Column
+from pipeline.core.columns import Column
 from pipeline.core.parts import PartWriter
 from pipeline.core.scrub import arrow_type
 from pipeline.readers.hashing import HashingWriter

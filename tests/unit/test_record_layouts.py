@@ -7,7 +7,7 @@ import json
 import pytest
 
 from pipeline.core.codepages import is_ebcdic, is_single_byte
-from pipeline.core.layouts import parse_layout
+from pipeline.core.layout_documents import parse_layout
 from pipeline.errors import LayoutError
 from pipeline.samples.cards import synthetic_pans
 from pipeline.samples.mainframe import packed

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.core.layouts import parse_layout
+from pipeline.core.layout_documents import parse_layout
 from pipeline.samples import write_sample_files
 from pipeline.samples.__main__ import main
 from pipeline.samples.cards import luhn_check_digit, synthetic_pans

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.layouts import parse_layout
+from pipeline.core.layout_documents import parse_layout
 from pipeline.samples import GENERATED_LAYOUTS, generate
 from pipeline.samples.acquirer import ACQUIRER_FIELDS, write_acquirer_file
 from pipeline.samples.cards import MAX_CARDS, luhn_check_digit, synthetic_pans

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.layouts import Column
+from pipeline.core.columns import Column
 from pipeline.core.scrub import arrow_type, cast_column, last4
 
 WRONG = "not of that type"

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.aws.layout_catalogue import built_in_layout
-from pipeline.core.layouts import Layout, parse_layout
+from pipeline.core.layout_documents import parse_layout
+from pipeline.core.layouts import Layout
 from pipeline.core.rows import check_rows
 from pipeline.errors import PermanentError
 from pipeline.model import START

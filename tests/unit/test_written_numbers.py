@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.layouts import parse_layout
+from pipeline.core.layout_documents import parse_layout
 from pipeline.core.written_numbers import NumberMarks
 from pipeline.errors import LayoutError, PermanentError
 from tests.unit.test_tokenize import PANS, Bench
