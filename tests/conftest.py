@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import moto.kms.models
 import pytest
 import typer.testing
 from hypothesis import HealthCheck, settings
@@ -26,6 +27,9 @@ settings.load_profile("pantok")
 
 # The command is made of its functions' signatures: that takes longer than most of its runs.
 typer.testing._get_command = functools.cache(typer.testing._get_command)
+
+# Moto makes a pair of RSA keys for each KMS key, symmetric ones too, which never use it.
+moto.kms.models.generate_private_key = functools.cache(moto.kms.models.generate_private_key)
 
 # Nothing in these tests may reach a real account, whatever the caller's environment says.
 for name in [name for name in os.environ if name.startswith(("AWS_", "PANTOK_"))]:

@@ -32,6 +32,7 @@ CELL_RUN = re.compile(  # a number may go on in the next line of its cell
 )
 ANY_RUN = re.compile(RUN.pattern.replace("[0-9]", r"\d"))  # in the digits of any script
 _GROUP = re.compile(r"[0-9]+")
+_OTHER_DIGIT = re.compile(r"(?![0-9])\d")  # of another script
 _MAX_SPAN_DIGITS = 2 * MAX_PAN_DIGITS  # zeros before the PAN included
 _ZEROS = re.compile(f"0{{0,{_MAX_SPAN_DIGITS - MIN_RUN_DIGITS}}}")
 _ZERO = ord("0")
@@ -88,7 +89,7 @@ def with_ascii_digits(text: str) -> str:
     """The text with the digits of other scripts, full-width ones too, as 0 to 9; same length."""
     if text.isascii():
         return text
-    return "".join(str(unicodedata.decimal(each, each)) for each in text)
+    return _OTHER_DIGIT.sub(lambda match: str(unicodedata.decimal(match[0])), text)
 
 
 def hits_in_run(run: re.Match[str], known: KnownPans, *, full: bool) -> list[Hit]:
