@@ -7,9 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from botocore.exceptions import ClientError
 
-from pipeline.aws.faults import error_code, pauses, translated
+from pipeline.aws.ledger_items import KEYS_PER_CALL, LedgerItems
 from pipeline.core.receipts import iso_time
 from pipeline.errors import TransientError
 from pipeline.model import Decision, FanOut, JobState
@@ -17,53 +16,24 @@ from pipeline.model import Decision, FanOut, JobState
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-KEYS_PER_CALL = 100  # DynamoDB's limit for BatchGetItem
 KEPT_FOR = timedelta(days=400)  # PCI DSS v4.0.1, 10.5.1 asks for twelve months of audit history
 
 _UNDECIDED = "attribute_not_exists(#decision)"
 _STARTED_AND_UNDECIDED = f"attribute_exists(job_id) AND {_UNDECIDED}"
 _CLAIM = "SET #owner = :job, #expires_at = :expires_at"
 _FAILED = f"#status = :failed AND {_UNDECIDED}"
-_NAMES = {
-    name: name.removeprefix("#")
-    for name in (
-        "#attempts",
-        "#chunk",
-        "#decision",
-        "#detail",
-        "#done",
-        "#expires_at",
-        "#has_chunks",
-        "#has_failed",
-        "#layout",
-        "#owner",
-        "#planned",
-        "#reason",
-        "#rows_read",
-        "#sha256",
-        "#started_at",
-        "#status",
-        "#trouble",
-        "#updated_at",
-        "#uri",
-    )
-}
-_NAMES_OF_PROGRESS = {
-    f"#{name}": name
-    for name in ("job_id", "status", "attempts", "rows_read", "updated_at", "reason", "trouble")
-}
+_PROGRESS = ("job_id", "status", "attempts", "rows_read", "updated_at", "reason", "trouble")
 
 
 class DynamoDBLedger:
     """Progress, counts and reason codes of jobs; a decision, once made, stays."""
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:
-        self._client = client
-        self._table = table
+        self._items = LedgerItems(client, table)
 
     def start(self, job_id: str, facts: Mapping[str, str], started_at: datetime) -> JobState:
         """Notes another attempt, unless the job is decided, and says how the job stands."""
-        item = self._update(
+        item = self._items.update(
             job_id,
             "SET #status = :status, #uri = :uri, #layout = :layout, #started_at = :now, "
             "#updated_at = :now, #expires_at = :expires_at, #rows_read = :zero "
@@ -79,11 +49,11 @@ class DynamoDBLedger:
             },
             _UNDECIDED,
         )
-        return _state(item if item is not None else self._get(job_id))
+        return _state(item if item is not None else self._items.get(job_id))
 
     def progress(self, job_id: str, rows_read: int) -> None:
         """Notes how many rows the running attempt has read."""
-        self._update(
+        self._items.update(
             job_id,
             "SET #rows_read = :rows_read, #updated_at = :now",
             {":rows_read": {"N": str(rows_read)}, ":now": _now()},
@@ -92,7 +62,7 @@ class DynamoDBLedger:
 
     def note_trouble(self, job_id: str, code: str) -> None:
         """Notes why an attempt stopped that will be repeated."""
-        self._update(
+        self._items.update(
             job_id,
             "SET #trouble = :code, #status = :status, #updated_at = :now",
             {":code": {"S": code}, ":status": {"S": "waiting"}, ":now": _now()},
@@ -101,7 +71,7 @@ class DynamoDBLedger:
 
     def recorded_chunk(self, job_id: str, name: str) -> Mapping[str, Any] | None:
         """What was recorded of the job's chunk of that name; None if nothing yet."""
-        item = self._get(_chunk_id(job_id, name))
+        item = self._items.get(_chunk_id(job_id, name))
         return orjson.loads(item["chunk"]["S"]) if item else None
 
     def record_chunk(
@@ -112,7 +82,7 @@ class DynamoDBLedger:
         The job's own item only says that there are some: a hint, without which a chunk is worked
         off once more, to find the record that stands.
         """
-        self._update(
+        self._items.update(
             _chunk_id(job_id, name),
             "SET #chunk = :chunk, #expires_at = :expires_at",
             {
@@ -121,7 +91,7 @@ class DynamoDBLedger:
             },
             "attribute_not_exists(#chunk)",
         )
-        self._update(
+        self._items.update(
             job_id,
             "SET #has_chunks = :yes, #updated_at = :now",
             {":yes": {"BOOL": True}, ":now": _now()},
@@ -134,7 +104,7 @@ class DynamoDBLedger:
 
     def fan_out(self, job_id: str) -> FanOut:
         """How far the chunks of a job are that its file was parted into."""
-        return _fan_out(self._get(job_id))
+        return _fan_out(self._items.get(job_id))
 
     def finish_plan(self, job_id: str, chunks: int, source_sha256: str | None) -> FanOut:
         """The first plan stands; after a lost reply, that is our own."""
@@ -144,18 +114,18 @@ class DynamoDBLedger:
             values[":sha256"] = {"S": source_sha256}
             expression += ", #sha256 = :sha256"
         unplanned = f"{_STARTED_AND_UNDECIDED} AND attribute_not_exists(#planned)"
-        item = self._update(job_id, expression, values, unplanned)
-        return _fan_out(item if item is not None else self._get(job_id))
+        item = self._items.update(job_id, expression, values, unplanned)
+        return _fan_out(item if item is not None else self._items.get(job_id))
 
     def finish_chunk(self, job_id: str, ordinal: int) -> FanOut:
         """A set holds each ordinal once, however often a reply is lost."""
-        item = self._update(
+        item = self._items.update(
             job_id,
             "ADD #done :ordinal SET #updated_at = :now",
             {":ordinal": {"NS": [str(ordinal)]}, ":now": _now()},
             _STARTED_AND_UNDECIDED,
         )
-        return _fan_out(item if item is not None else self._get(job_id))
+        return _fan_out(item if item is not None else self._items.get(job_id))
 
     def claim(self, name: str, job_id: str) -> str:
         """The job that what is named so belongs to: the first that claims it and does not fail.
@@ -165,24 +135,24 @@ class DynamoDBLedger:
         """
         values = {":job": {"S": job_id}, ":expires_at": _expiry(datetime.now(UTC))}
         unclaimed = "attribute_not_exists(#owner) OR #owner = :job"
-        if self._update(name, _CLAIM, values, unclaimed) is not None:
+        if self._items.update(name, _CLAIM, values, unclaimed) is not None:
             return job_id
         owner = self.owner(name) or ""
         values = {**values, ":earlier": {"S": owner}}
-        self._transact(
-            {"Update": self._request(name, _CLAIM, values, "#owner = :earlier")},
-            {"ConditionCheck": self._check(owner, _FAILED, {":failed": {"S": "failed"}})},
+        self._items.transact(
+            {"Update": self._items.request(name, _CLAIM, values, "#owner = :earlier")},
+            {"ConditionCheck": self._items.check(owner, _FAILED, {":failed": {"S": "failed"}})},
         )
         return self.owner(name) or ""
 
     def owner(self, name: str) -> str | None:
         """The job that what is named so belongs to; None if nobody claimed it."""
-        item = self._get(name)
+        item = self._items.get(name)
         return str(item["owner"]["S"]) if item else None
 
     def decide(self, job_id: str, decision: Decision, held: Sequence[str] = ()) -> Decision:
         """The first decision stands; after a lost reply, that is our own."""
-        request = self._request(
+        request = self._items.request(
             job_id,
             "SET #decision = :decision, #status = :status, #rows_read = :rows_read, "
             "#updated_at = :now",
@@ -194,11 +164,13 @@ class DynamoDBLedger:
             },
             _STARTED_AND_UNDECIDED,
         )
-        checks = [self._check(name, "#owner = :job", {":job": {"S": job_id}}) for name in held]
-        has_decided = self._transact(
+        checks = [
+            self._items.check(name, "#owner = :job", {":job": {"S": job_id}}) for name in held
+        ]
+        has_decided = self._items.transact(
             {"Update": request}, *({"ConditionCheck": check} for check in checks)
         )
-        standing = _state(self._get(job_id)).decision
+        standing = _state(self._items.get(job_id)).decision
         if standing is None:
             reason = "decision_unresolved" if has_decided or not held else "claim_lost"
             raise TransientError(reason, "the ledger does not show the decision")
@@ -206,7 +178,7 @@ class DynamoDBLedger:
 
     def commit(self, job_id: str) -> None:
         """Notes that the decision has been carried out."""
-        self._update(
+        self._items.update(
             job_id,
             "SET #status = :status, #updated_at = :now REMOVE #trouble",
             {":status": {"S": "committed"}, ":now": _now()},
@@ -215,7 +187,7 @@ class DynamoDBLedger:
 
     def fail(self, job_id: str, reason: str, detail: str) -> Decision | None:
         """Notes a failure, unless the job is decided: then the decision is returned."""
-        item = self._update(
+        item = self._items.update(
             job_id,
             "SET #status = :status, #has_failed = :yes, #reason = :reason, #detail = :detail, "
             "#updated_at = :now",
@@ -228,97 +200,22 @@ class DynamoDBLedger:
             },
             _STARTED_AND_UNDECIDED,
         )
-        return None if item is not None else _state(self._get(job_id)).decision
+        return None if item is not None else _state(self._items.get(job_id)).decision
 
     def get(self, job_id: str) -> dict[str, Any] | None:
         """What the ledger says of a job, without its decision; None for an unknown job."""
-        item = self._get(job_id)
+        item = self._items.get(job_id)
         return _plain(item) if item else None
 
     def get_all(self, job_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
         """What the ledger says of those jobs that it knows, in no order."""
         for start in range(0, len(job_ids), KEYS_PER_CALL):
-            yield from self._get_some(job_ids[start : start + KEYS_PER_CALL])
-
-    def _get_some(self, job_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
-        pending: Any = {
-            "Keys": [{"job_id": {"S": job_id}} for job_id in job_ids],
-            "ConsistentRead": True,
-            "ProjectionExpression": ", ".join(_NAMES_OF_PROGRESS),
-            "ExpressionAttributeNames": _NAMES_OF_PROGRESS,
-        }
-        for _ in pauses():
-            with translated("dynamodb:BatchGetItem"):
-                response = self._client.batch_get_item(RequestItems={self._table: pending})
-            yield from map(_plain, response["Responses"].get(self._table, []))
-            pending = response.get("UnprocessedKeys", {}).get(self._table)
-            if not pending or not pending["Keys"]:
-                return
-        raise TransientError("throttled", "dynamodb:BatchGetItem")
+            some = job_ids[start : start + KEYS_PER_CALL]
+            yield from map(_plain, self._items.get_some(some, _PROGRESS))
 
     def jobs(self) -> Iterator[dict[str, Any]]:
         """All jobs, in no order."""
-        with translated("dynamodb:Scan"):
-            for page in self._client.get_paginator("scan").paginate(TableName=self._table):
-                yield from (_plain(item) for item in page["Items"] if "attempts" in item)
-
-    def _update(
-        self, item_id: str, expression: str, values: Mapping[str, Any], condition: str
-    ) -> Mapping[str, Any] | None:
-        """The item after the update; None when the condition did not hold."""
-        request = self._request(item_id, expression, values, condition)
-        with translated("dynamodb:UpdateItem"):
-            try:
-                response = self._client.update_item(**request, ReturnValues="ALL_NEW")
-            except ClientError as error:
-                if error_code(error) == "ConditionalCheckFailedException":
-                    return None
-                raise
-        return response["Attributes"]
-
-    def _request(
-        self, item_id: str, expression: str, values: Mapping[str, Any], condition: str
-    ) -> Any:
-        check = self._check(item_id, f"{condition}", values)
-        names = _names_in(f"{expression} {condition}")
-        return {**check, "UpdateExpression": expression, "ExpressionAttributeNames": names}
-
-    def _check(self, item_id: str, condition: str, values: Mapping[str, Any]) -> Any:
-        return {
-            "TableName": self._table,
-            "Key": {"job_id": {"S": item_id}},
-            "ConditionExpression": condition,
-            "ExpressionAttributeNames": _names_in(condition),
-            "ExpressionAttributeValues": dict(values),
-        }
-
-    def _transact(self, *items: Any) -> bool:
-        """All of it or nothing; whether the conditions held."""
-        with translated("dynamodb:TransactWriteItems"):
-            try:
-                self._client.transact_write_items(TransactItems=items)
-            except ClientError as error:
-                if _is_refused(error):
-                    return False
-                raise
-        return True
-
-    def _get(self, job_id: str) -> Mapping[str, Any]:
-        with translated("dynamodb:GetItem"):
-            response = self._client.get_item(
-                TableName=self._table, Key={"job_id": {"S": job_id}}, ConsistentRead=True
-            )
-        return response.get("Item", {})
-
-
-def _names_in(expression: str) -> dict[str, str]:
-    return {short: name for short, name in _NAMES.items() if short in expression}
-
-
-def _is_refused(error: ClientError) -> bool:
-    """Whether a condition of a transaction did not hold; a conflict with another one passes."""
-    reasons: Any = error.response.get("CancellationReasons", [])
-    return any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons)
+        return (_plain(item) for item in self._items.all() if "attempts" in item)
 
 
 def _chunk_id(job_id: str, name: str) -> str:

@@ -27,10 +27,8 @@ _SEARCHED = [
 # Digit by digit, with marks among them, as dictated numbers are written down.
 _SPELT = re.compile(r"(?<![0-9])[0-9](?:[^\w\r\n]{1,4}[0-9](?![0-9])){11,18}")
 # What holds all of these, and more, in expressions that a DFA is small for.
-_MARKS_FOR_ARROW = (
-    re.sub(r"\{1,[0-9]+\}|\{2,6\}", "+", _MARKS)
-    .replace(r"[^\w\r\n]|_", r"[^LETTERDIGIT\r\n]")
-    .replace("[0-9", "[DIGIT")
+_MARKS_FOR_ARROW = re.sub(r"\{1,[0-9]+\}|\{2,6\}", "+", _MARKS).replace(
+    r"[^\w\r\n]|_", r"[^LETTERDIGIT\r\n]"
 )
 _SUSPICIOUS = "|".join(
     (

@@ -45,7 +45,7 @@ def numeric_add_for_completion() -> Iterator[None]:
     ) -> Mapping[str, Any]:
         rows = document.get("tally", {}).get("rows_read", 0)
         added = {":rows": {"N": str(rows)}}
-        ledger._update(
+        ledger._items.update(
             f"{job_id}/rows", "ADD #rows_read :rows", added, "attribute_not_exists(#uri)"
         )
         return record(ledger, job_id, name, document)
@@ -53,7 +53,7 @@ def numeric_add_for_completion() -> Iterator[None]:
     def counted(chain: ChunkChain, recorded: Sequence[Any], *rest: Any) -> Any:
         whole = put_together(chain, recorded, *rest)
         if whole is not None:
-            item = chain._ledger._get(f"{chain.job_id}/rows")  # type: ignore[attr-defined]
+            item = chain._ledger._items.get(f"{chain.job_id}/rows")  # type: ignore[attr-defined]
             whole.tally.rows_read = int(item["rows_read"]["N"])
         return whole
 
