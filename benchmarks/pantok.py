@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.counts import Counts
 from benchmarks.files import LAYOUT_NAME
 from pipeline.aws.session import CountedSession
-from pipeline.handlers.work_queue import worker_of
+from pipeline.handlers.work_queue import keep_what_is_loaded, worker_of
 from pipeline.job import run_chunk, run_job
 from pipeline.model import ChunkTask, Unfinished, Upload
 from pipeline.settings import Settings
@@ -49,6 +49,7 @@ def pantok(_cards: int, layout: str = LAYOUT_NAME) -> Counts:
     queue = _OwnWork()
     ports = replace(ports_of(SETTINGS, CountedSession()), work_queue=queue)
     worker = worker_of(ports)
+    keep_what_is_loaded()
     upload = Upload("quarantine", f"incoming/{layout}/{os.urandom(4).hex()}.csv", "v1")
     receipt = run_job(upload, worker, lambda: 900_000.0)
     for message in queue.messages:

@@ -499,6 +499,28 @@ MUTANTS: dict[Check, list[tuple[str, Breakage]]] = {
             condition("WorkerPolicy", "AddVaultDataKeys", "Null", LEADING_KEYS, REMOVED),
         ),
         (
+            "the second fingerprint key at set-up",
+            condition(
+                *("KeySetupPolicy", "AddTheFingerprintDataKey"),
+                *("ForAllValues:StringLike", LEADING_KEYS, "fingerprint-*"),
+            ),
+        ),
+        (
+            "requests without keys at set-up",
+            condition("KeySetupPolicy", "AddTheFingerprintDataKey", "Null", LEADING_KEYS, REMOVED),
+        ),
+        (
+            "the key ring at rotation",
+            condition(
+                *("KeyRotationPolicy", "AddFingerprintDataKeys"),
+                *("ForAllValues:StringLike", LEADING_KEYS, "fingerprint-*"),
+            ),
+        ),
+        (
+            "requests without keys at rotation",
+            condition("KeyRotationPolicy", "AddFingerprintDataKeys", "Null", LEADING_KEYS, REMOVED),
+        ),
+        (
             "another statement",
             attach("WorkerRole", Action="dynamodb:PartiQLInsert", Resource=DATA_KEYS_TABLE),
         ),

@@ -6,8 +6,8 @@ stands between them; in a longer list of numbers, PANs of the file only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.core.arrow import pa, pc
@@ -35,7 +35,7 @@ _DIGIT_CLASSES = {True: "[0-9]", False: r"\p{Nd}"}  # by whether the text is ASC
 @dataclass(frozen=True, slots=True)
 class ColumnScan:
     """What the guard found in a column: hits by row index, and how long the longest cell is that
-    holds enough digits for a PAN, 0 if none does.
+    holds enough digits for a PAN, marks between them or not, 0 if none does.
     """
 
     hits: dict[int, list[Hit]]
@@ -59,8 +59,12 @@ def find_in_column(
         found = find_pans(cell, known, full=full, runs=CELL_RUN)
         if found:
             hits[index] = found
-    if full and pa.types.is_string(column.type):
-        _add_marked(hits, column, known)
+    for index, cell in _cells_with_marks(column):
+        longest = max(longest, len(cell))
+        groups = marked_groups(cell, known.windows)
+        found = [_hit(each) for each in groups if _is_pan(each, known, full=full)]
+        if found:
+            hits[index] = without_overlaps([*hits.get(index, []), *found])
     return ColumnScan(hits, longest)
 
 
@@ -69,45 +73,60 @@ def _least_digits(known: KnownPans, *, full: bool) -> int:
     return min(known.shortest, MIN_RUN_DIGITS) if full else known.shortest
 
 
-def _add_marked(hits: dict[int, list[Hit]], column: pa.Array, known: KnownPans) -> None:
-    """Adds the PANs whose groups are parted by what does not belong into a number."""
-    indices = suspects_for_marks(column)
-    for index, cell in zip(indices.to_pylist(), column.take(indices).to_pylist(), strict=True):
-        found = [
-            Hit(each.start, each.end, each.digits.encode("ascii"))
-            for each in marked_groups(with_ascii_digits(cell))
-            if _is_pan(each, known)
-        ]
-        if found:
-            hits[index] = without_overlaps([*hits.get(index, []), *found])
+def _cells_with_marks(column: pa.Array) -> Iterator[tuple[int, str]]:
+    """The cells that may hold groups of digits with marks between them, and their row indices."""
+    if pa.types.is_string(column.type):
+        indices = suspects_for_marks(column)
+        cells = map(with_ascii_digits, column.take(indices).to_pylist())
+        yield from zip(indices.to_pylist(), cells, strict=True)
 
 
-def _is_pan(marked: Marked, known: KnownPans) -> bool:
+def _hit(marked: Marked) -> Hit:
+    return Hit(marked.start, marked.end, marked.digits.encode("ascii"))
+
+
+def _is_pan(marked: Marked, known: KnownPans, *, full: bool) -> bool:
     digits = marked.digits.encode("ascii")
     is_own_number = not marked.is_of_a_list and len(digits) >= MIN_RUN_DIGITS
-    return (is_own_number and is_card_like(digits)) or known.has(digits)
+    return (full and is_own_number and is_card_like(digits)) or known.has(digits)
 
 
 def windows(column: pa.Array, lengths: Collection[int], beginnings: pa.Array) -> list[bytes]:
-    """Every run of digits that may be one of certain PANs, overlaps included.
+    """Every run of digits that may be one of certain PANs, overlaps and marks included.
 
     Of those PANs the lengths are known, and their first `BEGINNING_DIGITS` digits (`string`).
     """
     _, cells = suspects_in(column, min(lengths, default=MAX_PAN_DIGITS + 1))
     has_more = pc.invert(pc.ascii_is_decimal(cells))
     cells = cells.filter(pc.or_(has_more, may_hold(cells, beginnings, BEGINNING_DIGITS)))
-    known = frozenset(beginnings.to_pylist()) if len(cells) else frozenset()
-    found: list[bytes] = []
+    sought = _Sought(frozenset(lengths), frozenset(beginnings.to_pylist()))
+    found: list[str] = []
     for cell in cells.to_pylist():
         for run in (run for view in views_of(cell) for run in CELL_RUN.finditer(view)):
             digits = digits_of(run[0])
-            starts = [
-                at for at in range(len(digits)) if digits[at : at + BEGINNING_DIGITS] in known
-            ]
-            for length in lengths:
-                ends = [at + length for at in starts if at + length <= len(digits)]
-                found += [digits[end - length : end].encode("ascii") for end in ends]
-    return found
+            found += [digits[start:end] for start, end in sought.windows(digits)]
+    for _, cell in _cells_with_marks(column):
+        groups = [each.digits for each in marked_groups(cell, sought.windows)]
+        found += filter(sought.may_be, groups)
+    return [each.encode("ascii") for each in found]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sought:
+    """PANs of which only lengths and beginnings are at hand."""
+
+    lengths: frozenset[int]
+    beginnings: frozenset[str] = field(repr=False)
+
+    def may_be(self, digits: str) -> bool:
+        return len(digits) in self.lengths and digits[:BEGINNING_DIGITS] in self.beginnings
+
+    def windows(self, digits: str) -> Iterator[tuple[int, int]]:
+        """Where one may stand within a run of digits, as start and end."""
+        for start in range(len(digits) - MIN_PAN_DIGITS + 1):
+            if digits[start : start + BEGINNING_DIGITS] in self.beginnings:
+                ends = (start + length for length in self.lengths)
+                yield from ((start, end) for end in ends if end <= len(digits))
 
 
 def suspects_in(column: pa.Array, least_digits: int) -> tuple[pa.Array, pa.Array]:

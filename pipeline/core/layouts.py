@@ -1,4 +1,4 @@
-"""The layout grammar: how a file is read, and what becomes of each of its columns.
+"""The layout grammar: how a file is read, and which columns it has.
 
 A layout is a TOML document. What it does not name is dropped. The docstrings of the settings are
 their descriptions in the JSON Schema and in the advice of `pantok layouts check`.

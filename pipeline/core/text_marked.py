@@ -7,25 +7,35 @@ digits as they are dictated.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from pipeline.core.arrow import pa, pc
+from pipeline.core.pans import MAX_PAN_DIGITS
 
 # A tag, a character reference (HTML 13.5), an escaped byte (RFC 3986, 2.1), an escaped character
 # (RFC 8259, 7), or any other mark.
 _MARKUP = r"<[^<>]{1,40}>|&#?[0-9A-Za-z]{2,6};|%[0-9A-Fa-f]{2}|\\[nrt]|\\u00[0-9A-Fa-f]{2}"
 _MARKS = rf"(?:(?:{_MARKUP}|[^\w\r\n]|_){{1,6}}|[xX])"
-_SHAPES = (  # 4-4-4-4; 4-6-5 and 4-6-4
+_SHAPES = (  # 4-4-4-4, and with one to three digits behind; 4-6-5 and 4-6-4
     "([0-9]{4})MARKS([0-9]{4})MARKS([0-9]{4})MARKS([0-9]{4})",
+    "([0-9]{4})MARKS([0-9]{4})MARKS([0-9]{4})MARKS([0-9]{4})MARKS([0-9]{1,3})",
     "([0-9]{4})MARKS([0-9]{6})MARKS([0-9]{4,5})",
 )
+_SHAPES_OF_MANY = (  # 4-4-4 and 4-4-4-1: of cards of 12 to 15 digits, and of many other numbers
+    "([0-9]{4})MARKS([0-9]{4})MARKS([0-9]{4})",
+    "([0-9]{4})MARKS([0-9]{4})MARKS([0-9]{4})MARKS([0-9]{1,3})",
+)
 _SEARCHED = [
-    re.compile(f"(?<![0-9])(?=({shape})(?![0-9]))".replace("MARKS", _MARKS)) for shape in _SHAPES
+    (
+        re.compile(f"(?<![0-9])(?=({shape})(?![0-9]))".replace("MARKS", _MARKS)),
+        shape in _SHAPES_OF_MANY,
+    )
+    for shape in (*_SHAPES, *_SHAPES_OF_MANY)
 ]
 # Digit by digit, with marks among them, as dictated numbers are written down.
-_SPELT = re.compile(r"(?<![0-9])[0-9](?:[^\w\r\n]{1,4}[0-9](?![0-9])){11,18}")
+_SPELT = re.compile(r"(?<![0-9])[0-9](?:[^\w\r\n]{1,4}[0-9](?![0-9])){11,}")
 # What holds all of these, and more, in expressions that a DFA is small for.
 _MARKS_FOR_ARROW = re.sub(r"\{1,[0-9]+\}|\{2,6\}", "+", _MARKS).replace(
     r"[^\w\r\n]|_", r"[^LETTERDIGIT\r\n]"
@@ -48,11 +58,15 @@ _BEFORE = 64
 _SHORTEST = 16  # characters: 14 digits in three groups
 
 
+Parts = Callable[[str], Iterable[tuple[int, int]]]  # where in digits, as start and end
+
+
 @dataclass(frozen=True, slots=True)
 class Marked:
     """A number that is not written in one run: where it begins and ends, and what that weighs.
 
-    `is_of_a_list` says that numbers go on in the same way, so that it is none of its own.
+    `is_of_a_list` says that it is a PAN only if it is known for one: numbers go on in the same way,
+    or many others look like it.
     """
 
     start: int
@@ -62,18 +76,32 @@ class Marked:
     is_of_a_list: bool = False
 
 
-def marked_groups(text: str) -> Iterator[Marked]:
-    """Groups as of a card, parted by marks."""
-    for pattern in _SEARCHED:
+def marked_groups(text: str, parts: Parts) -> Iterator[Marked]:
+    """Groups as of a card, parted by marks.
+
+    Of a list of single digits, which is a PAN only if all of it is, `parts` says where one stands
+    that is sought.
+    """
+    for pattern, is_of_many in _SEARCHED:
         for match in pattern.finditer(text):
             spans = [match.span(at) for at in range(2, pattern.groups + 1)]
             marks = [text[before[1] : behind[0]] for before, behind in pairwise(spans)]
             weight = _LISTED if any(map(_IN_A_LIST.fullmatch, marks)) else _MARKED
             digits = "".join(match.groups()[1:])
-            yield Marked(*match.span(1), weight, digits, _is_of_a_list(text, match))
+            is_of_a_list = is_of_many or _is_of_a_list(text, match)
+            yield Marked(*match.span(1), weight, digits, is_of_a_list)
     for match in _SPELT.finditer(text):
-        digits = "".join(filter(str.isdigit, match[0]))
-        yield Marked(match.start(), match.end(), _LISTED, digits)
+        yield from _spelt(match, parts)
+
+
+def _spelt(match: re.Match[str], parts: Parts) -> Iterator[Marked]:
+    digits = "".join(filter(str.isdigit, match[0]))
+    if len(digits) <= MAX_PAN_DIGITS:
+        yield Marked(*match.span(), _LISTED, digits)
+    places = [match.start() + at for at, each in enumerate(match[0]) if each.isdigit()]
+    for start, end in parts(digits):
+        part = digits[start:end]
+        yield Marked(places[start], places[end - 1] + 1, _LISTED, part, is_of_a_list=True)
 
 
 def suspects_for_marks(column: pa.Array) -> pa.Array:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import pyarrow as pa
 
@@ -55,7 +56,7 @@ class _Candidate:
 
 def find_pans_in_text(text: str, known: KnownPans = NO_KNOWN_PANS) -> list[Hit]:
     """The PANs in a text, left to right; known ones whatever stands around them."""
-    return _find(text, known, [marked_groups, spoken_numbers])
+    return _find(text, known, [partial(marked_groups, parts=known.windows), spoken_numbers])
 
 
 def find_in_text_column(column: pa.Array, known: KnownPans = NO_KNOWN_PANS) -> dict[int, list[Hit]]:
@@ -63,7 +64,7 @@ def find_in_text_column(column: pa.Array, known: KnownPans = NO_KNOWN_PANS) -> d
     with_runs, _ = suspects_in(column, MIN_PAN_DIGITS)
     finders: dict[int, list[_Finder]] = {index: [] for index in with_runs.to_pylist()}
     for finder, suspects in (
-        (marked_groups, suspects_for_marks(column)),
+        (partial(marked_groups, parts=known.windows), suspects_for_marks(column)),
         (spoken_numbers, suspects_for_words(column)),
     ):
         for index in suspects.to_pylist():

@@ -209,17 +209,24 @@ def _receives(record: SQSRecord) -> int:
 def consumer() -> WorkQueueConsumer:
     """The consumer of this execution environment, made on first use."""
     settings = Settings.from_environment(os.environ)
-    return WorkQueueConsumer(settings, worker_of(ports_of(settings, CountedSession())))
+    consumer = WorkQueueConsumer(settings, worker_of(ports_of(settings, CountedSession())))
+    keep_what_is_loaded()
+    return consumer
+
+
+def keep_what_is_loaded() -> None:
+    """Nearly all that is loaded by now stays for as long as the process.
+
+    Looking through it for garbage again and again would take a tenth of the time; what comes later
+    is let go without a look, unless it refers to itself.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG_OBJECTS)
 
 
 def worker_of(ports: Ports) -> Worker:
-    """The worker of an execution environment, at whose start all is loaded that ever will be.
-
-    Looking through that for garbage again and again would take a tenth of the time; what comes
-    later is let go without a look, unless it refers to itself.
-    """
-    gc.freeze()
-    gc.set_threshold(_YOUNG_OBJECTS)
+    """The worker of an execution environment."""
     fingerprint_key = FingerprintKey(ports.key_service, ports.data_key_records, ports.clock)
     memory_gb = int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769")) / 1024
     return Worker(ports, fingerprint_key.fingerprinter, memory_gb)

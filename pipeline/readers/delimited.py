@@ -28,8 +28,6 @@ from pipeline.readers.line_types import LINE_END, LineSorter
 from pipeline.readers.records import TextRecordBatch
 from pipeline.readers.surroundings import skip_preamble, without_last_lines
 
-UNKNOWN_TYPE = "unknown_record_type"
-
 
 def read_delimited(
     stream: SeekableSource,

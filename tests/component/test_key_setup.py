@@ -178,15 +178,12 @@ def test_a_key_that_exists_is_kept(
     assert table.rows == before
 
 
-def test_an_update_can_add_the_next_key_and_replaces_no_resource(
-    kms: Any, key_arn: str, table: DataKeysTable
-) -> None:
+def test_an_update_replaces_no_resource(kms: Any, key_arn: str, table: DataKeysTable) -> None:
     update = event(key_arn, "Update", PhysicalResourceId="FingerprintDataKey")
-    update["ResourceProperties"]["DataKeyId"] = "fingerprint-2"
     key_setup.answer_to(event(key_arn), kms, table, NOW)
     answer = key_setup.answer_to(update, kms, table, NOW)
     assert answer["PhysicalResourceId"] == "FingerprintDataKey"
-    assert table.rows.keys() == {"fingerprint-1", "fingerprint-2"}
+    assert table.rows.keys() == {"fingerprint-1"}
 
 
 def test_deletion_keeps_the_key_and_calls_nobody(key_arn: str, table: DataKeysTable) -> None:

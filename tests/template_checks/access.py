@@ -43,10 +43,10 @@ UNAVOIDABLE_WILDCARDS = {
 }
 
 _DATA_KEYS_ADDED_BY = {
-    "WorkerRole": "dk_*",
-    "TokenizeRole": "dk_*",
-    "KeySetupRole": "fingerprint-1",
-    "KeyRotationRole": "fingerprint-*",
+    "WorkerRole": ["dk_*"],
+    "TokenizeRole": ["dk_*"],
+    "KeySetupRole": ["fingerprint-1"],
+    "KeyRotationRole": ["fingerprint-?", "fingerprint-??", "fingerprint-???"],
 }
 TABLE_ACCESS = {
     ("WorkerRole", "VaultTable"): {"PartiQLInsert"},
@@ -404,12 +404,12 @@ def _wrapped_vault_keys_read(template: Template, role: str) -> list[str]:
 
 def check_whoever_adds_data_keys_adds_those_of_its_own_kind(template: Template) -> list[str]:
     findings = []
-    for role, kind in _DATA_KEYS_ADDED_BY.items():
+    for role, kinds in _DATA_KEYS_ADDED_BY.items():
         for statement in identity_statements(template, role):
             adds = covers(statement, "dynamodb:PartiQLInsert", template.arn("DataKeysTable"))
             if not allows(statement) or not adds:
                 continue
-            if condition_values(statement, "ForAllValues:StringLike", LEADING_KEYS) != [kind]:
+            if condition_values(statement, "ForAllValues:StringLike", LEADING_KEYS) != kinds:
                 findings.append(f"{role}: any data key")
             if condition_values(statement, "Null", LEADING_KEYS) != ["false"]:
                 findings.append(f"{role}: a request without leading keys meets ForAllValues")

@@ -188,10 +188,14 @@ def test_two_workers_on_the_same_file_agree_on_its_chunks() -> None:
     assert scene.opened(receipt) == PANS
 
 
+MARKED = "|".join(FAILS_LUHN[at : at + 4] for at in range(0, 16, 4))
+
+
 @pytest.mark.parametrize("guard", ["reject", "redact", "tokenize"])
 @pytest.mark.parametrize("count", [1, 3])
-def test_a_pan_of_another_chunk_in_a_kept_cell_is_found(guard: str, count: int) -> None:
-    notes = body((2, f"ref {FAILS_LUHN}"), extra=f"{FAILS_LUHN},x\n{PANS[3]},y {FAILS_LUHN} z\n")
+@pytest.mark.parametrize("shown", [FAILS_LUHN, MARKED, f"{MARKED}|1234|5678|9012"])
+def test_a_pan_of_another_chunk_in_a_kept_cell_is_found(guard: str, count: int, shown: str) -> None:
+    notes = body((2, f"ref {shown}"), extra=f"{FAILS_LUHN},x\n{PANS[3]},y {shown} z\n")
     layout = f'{LAYOUT}[options]\nguard_action = "{guard}"\n'
     whole, parted = Scene(notes, layout), Scene(notes, layout)
 
@@ -201,6 +205,7 @@ def test_a_pan_of_another_chunk_in_a_kept_cell_is_found(guard: str, count: int) 
         assert receipt[field] == expected[field], field
     kept = "".join(filter(None, parted.table(receipt)["note"].to_pylist()))
     assert FAILS_LUHN not in kept
+    assert MARKED not in kept
     assert not any("/staging/" in uri for uri in parted.world.tokenized.objects)
 
 

@@ -113,6 +113,53 @@ def test_a_card_of_the_file_is_seen_in_a_list_of_numbers(list_of_groups: str) ->
     assert [hit.digits for hit in find_pans_in_text(cell, known)] == [PAN.encode()]
 
 
+DIGIT_BY_DIGIT = "|".join(PAN)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [f"7|{DIGIT_BY_DIGIT}", f"{DIGIT_BY_DIGIT}|1|2|2|9", f"7|8|{DIGIT_BY_DIGIT}|1|2|2|9|3|2|1"],
+)
+def test_a_card_of_the_file_is_seen_digit_by_digit_in_a_longer_list(cell: str) -> None:
+    hits = find_in_column(pa.array([cell]), known_pans([PAN.encode()])).hits
+    assert [(hit.digits, cell[hit.start : hit.end]) for hit in hits[0]] == [
+        (PAN.encode(), DIGIT_BY_DIGIT)
+    ]
+
+
+@pytest.mark.parametrize("digits", [17, 18, 19])
+@pytest.mark.parametrize("mark", ["|", " | ", "&nbsp;", "</b><b>"])
+def test_groups_of_long_cards_may_be_parted_by_marks(digits: int, mark: str) -> None:
+    pan = next(pan for pan in PANS if len(pan) == digits)
+    groups = [pan[at : at + 4] for at in range(0, digits, 4)]
+
+    hits = find_in_column(pa.array([mark.join(groups)])).hits
+
+    assert [hit.digits for hit in hits[0]] == [pan.encode()]
+
+
+@pytest.mark.parametrize("card", ["5000|5586|3467", "4222|2222|2222|2", "3056|9309|0259|04"])
+def test_short_groups_between_marks_are_seen_where_they_are_a_card_of_the_file(card: str) -> None:
+    digits = card.replace("|", "").encode()
+    cells = pa.array([card, f"{card}|7777|8888"])
+    assert not find_in_column(cells).hits
+    hits = find_in_column(cells, known_pans([digits])).hits
+    assert {at: found[0].digits for at, found in hits.items()} == {0: digits, 1: digits}
+
+
+def test_what_may_be_a_card_of_the_file_is_looked_for_between_marks() -> None:
+    column = pa.array(
+        ["4111|1111|1111|1111|1234|5678", "5111|1111|1111|1111", f"1|{DIGIT_BY_DIGIT}"]
+    )
+    assert set(windows(column, {16}, pa.array([PAN[:6]]))) == {PAN.encode()}
+    assert find_in_column(column).longest == len(column[2].as_py())
+
+
+def test_an_exempted_column_shows_no_card_of_the_file_between_marks() -> None:
+    column = pa.array([MARKED[0]])
+    assert find_in_column(column, known_pans([PAN.encode()]), full=False).hits
+
+
 @pytest.mark.parametrize(
     "text",
     [

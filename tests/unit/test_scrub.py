@@ -437,3 +437,30 @@ def test_what_stands_between_the_numbers_of_a_format_is_plain_text(literal: str,
         assert value == WRONG or (value.year, value.month, value.day) == day.timetuple()[:3]
         if literal.isascii() and literal.isprintable() and not literal.strip("%").isspace():
             assert value != WRONG
+
+
+@pytest.mark.parametrize("type_", ["date", "decimal(6,2)", "integer"])
+@pytest.mark.parametrize("different", [1, 600, 990, 2000])
+def test_a_long_column_is_cast_as_its_cells_are(type_: str, different: int) -> None:
+    cells = _long_column(type_, different, 4000)
+    one_by_one = {cell: cast([cell], type_)[0] for cell in set(cells)}
+    assert cast(cells, type_) == [one_by_one[cell] for cell in cells]
+
+
+def test_a_column_whose_values_repeat_behind_different_ones_is_cast_too() -> None:
+    cells = [*_long_column("integer", 1000, 1000), *["7", "x", ""] * 1000]
+    assert cast(cells, "integer") == [*range(1000), *[7, WRONG, None] * 1000]
+
+
+def _long_column(type_: str, different: int, rows: int) -> list[str]:
+    first = date(2024, 1, 1)
+    values = {
+        "date": lambda at: (first + timedelta(days=at)).isoformat(),
+        "decimal(6,2)": lambda at: f"{at / 100:.2f}",
+        "integer": str,
+    }
+    cells = [values[type_](at % different) for at in range(rows)]
+    if different > 1 and type_ != "integer":
+        cells[5:rows:700] = ["x"] * len(cells[5:rows:700])
+        cells[6:rows:900] = [""] * len(cells[6:rows:900])
+    return cells
