@@ -62,7 +62,7 @@ def find_pans(
     for view in views_of(text):
         for run in runs.finditer(view):
             found += hits_in_run(run, known, full=full)
-    return without_overlaps(found)
+    return without_overlaps(found, known)
 
 
 def could_hold_pan(text: str, least_digits: int = MIN_PAN_DIGITS) -> bool:
@@ -138,13 +138,19 @@ def is_card_like(digits: bytes) -> bool:
     return digits[0] != _ZERO and has_issuer_prefix(digits) and passes_luhn(digits)
 
 
-def without_overlaps(hits: list[Hit]) -> list[Hit]:
-    """The hits from left to right, less those that begin within another."""
+def without_overlaps(hits: list[Hit], known: KnownPans = NO_KNOWN_PANS) -> list[Hit]:
+    """The hits from left to right, less those that overlap another: a known PAN stays rather than
+    another, and then what begins first, and then what is longest.
+    """
+    if len(hits) < 2:
+        return hits
+    taken = bytearray(max(hit.end for hit in hits))
     kept: list[Hit] = []
-    for hit in sorted(hits, key=lambda hit: (hit.start, hit.start - hit.end)):
-        if not kept or hit.start >= kept[-1].end:
+    for hit in sorted(hits, key=lambda hit: (not known.has(hit.digits), hit.start, -hit.end)):
+        if taken.find(1, hit.start, hit.end) < 0:
+            taken[hit.start : hit.end] = b"\1" * (hit.end - hit.start)
             kept.append(hit)
-    return kept
+    return sorted(kept, key=lambda hit: hit.start)
 
 
 def replaced(text: str, hits: list[Hit], replacement: Callable[[Hit], str]) -> str:

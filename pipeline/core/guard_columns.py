@@ -61,10 +61,11 @@ def find_in_column(
             hits[index] = found
     for index, cell in _cells_with_marks(column):
         longest = max(longest, len(cell))
-        groups = marked_groups(cell, known.windows)
-        found = [_hit(each) for each in groups if _is_pan(each, known, full=full)]
-        if found:
-            hits[index] = without_overlaps([*hits.get(index, []), *found])
+        if full or known.shortest <= MAX_PAN_DIGITS:
+            groups = marked_groups(cell, known.windows)
+            found = [_hit(each) for each in groups if _is_pan(each, known, full=full)]
+            if found:
+                hits[index] = without_overlaps([*hits.get(index, []), *found], known)
     return ColumnScan(hits, longest)
 
 
@@ -105,7 +106,7 @@ def windows(column: pa.Array, lengths: Collection[int], beginnings: pa.Array) ->
         for run in (run for view in views_of(cell) for run in CELL_RUN.finditer(view)):
             digits = digits_of(run[0])
             found += [digits[start:end] for start, end in sought.windows(digits)]
-    for _, cell in _cells_with_marks(column):
+    for _, cell in _cells_with_marks(column) if sought.beginnings else ():
         groups = [each.digits for each in marked_groups(cell, sought.windows)]
         found += filter(sought.may_be, groups)
     return [each.encode("ascii") for each in found]

@@ -12,20 +12,19 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from pipeline.core.arrow import pa, pc
-from pipeline.core.pans import MAX_PAN_DIGITS
 
 # A tag, a character reference (HTML 13.5), an escaped byte (RFC 3986, 2.1), an escaped character
 # (RFC 8259, 7), or any other mark.
 _MARKUP = r"<[^<>]{1,40}>|&#?[0-9A-Za-z]{2,6};|%[0-9A-Fa-f]{2}|\\[nrt]|\\u00[0-9A-Fa-f]{2}"
 _MARKS = rf"(?:(?:{_MARKUP}|[^\w\r\n]|_){{1,6}}|[xX])"
-_SHAPES = (  # 4-4-4-4, and with one to three digits behind; 4-6-5 and 4-6-4
+_SHAPES = (  # 4-4-4-4; 4-6-5 and 4-6-4
     "([0-9]{4})MARKS([0-9]{4})MARKS([0-9]{4})MARKS([0-9]{4})",
-    "([0-9]{4})MARKS([0-9]{4})MARKS([0-9]{4})MARKS([0-9]{4})MARKS([0-9]{1,3})",
     "([0-9]{4})MARKS([0-9]{6})MARKS([0-9]{4,5})",
 )
-_SHAPES_OF_MANY = (  # 4-4-4 and 4-4-4-1: of cards of 12 to 15 digits, and of many other numbers
+_SHAPES_OF_MANY = (  # of cards, but of other numbers too, and of a card with its code behind it
     "([0-9]{4})MARKS([0-9]{4})MARKS([0-9]{4})",
     "([0-9]{4})MARKS([0-9]{4})MARKS([0-9]{4})MARKS([0-9]{1,3})",
+    "([0-9]{4})MARKS([0-9]{4})MARKS([0-9]{4})MARKS([0-9]{4})MARKS([0-9]{1,3})",
 )
 _SEARCHED = [
     (
@@ -35,7 +34,8 @@ _SEARCHED = [
     for shape in (*_SHAPES, *_SHAPES_OF_MANY)
 ]
 # Digit by digit, with marks among them, as dictated numbers are written down.
-_SPELT = re.compile(r"(?<![0-9])[0-9](?:[^\w\r\n]{1,4}[0-9](?![0-9])){11,}")
+_SPELT = re.compile(r"(?<![0-9])[0-9](?:[^\w\r\n]{1,4}[0-9](?![0-9])){11,18}")
+_SPELT_LIST = re.compile(_SPELT.pattern.replace("{11,18}", "{11,}"))
 # What holds all of these, and more, in expressions that a DFA is small for.
 _MARKS_FOR_ARROW = re.sub(r"\{1,[0-9]+\}|\{2,6\}", "+", _MARKS).replace(
     r"[^\w\r\n]|_", r"[^LETTERDIGIT\r\n]"
@@ -55,7 +55,7 @@ _MARKED = 2
 _LISTED = -2  # a list of numbers needs a word for cards
 _NEAR = 160  # characters: three groups behind, with markup between
 _BEFORE = 64
-_SHORTEST = 16  # characters: 14 digits in three groups
+_SHORTEST = 14  # characters: 12 digits in three groups
 
 
 Parts = Callable[[str], Iterable[tuple[int, int]]]  # where in digits, as start and end
@@ -79,8 +79,7 @@ class Marked:
 def marked_groups(text: str, parts: Parts) -> Iterator[Marked]:
     """Groups as of a card, parted by marks.
 
-    Of a list of single digits, which is a PAN only if all of it is, `parts` says where one stands
-    that is sought.
+    In a list of single digits `parts` says where one stands that is sought.
     """
     for pattern, is_of_many in _SEARCHED:
         for match in pattern.finditer(text):
@@ -91,13 +90,13 @@ def marked_groups(text: str, parts: Parts) -> Iterator[Marked]:
             is_of_a_list = is_of_many or _is_of_a_list(text, match)
             yield Marked(*match.span(1), weight, digits, is_of_a_list)
     for match in _SPELT.finditer(text):
-        yield from _spelt(match, parts)
+        yield Marked(*match.span(), _LISTED, "".join(filter(str.isdigit, match[0])))
+    for match in _SPELT_LIST.finditer(text):
+        yield from _parts_of_list(match, parts)
 
 
-def _spelt(match: re.Match[str], parts: Parts) -> Iterator[Marked]:
+def _parts_of_list(match: re.Match[str], parts: Parts) -> Iterator[Marked]:
     digits = "".join(filter(str.isdigit, match[0]))
-    if len(digits) <= MAX_PAN_DIGITS:
-        yield Marked(*match.span(), _LISTED, digits)
     places = [match.start() + at for at, each in enumerate(match[0]) if each.isdigit()]
     for start, end in parts(digits):
         part = digits[start:end]

@@ -84,7 +84,7 @@ def _find(text: str, known: KnownPans, finders: Iterable[_Finder]) -> list[Hit]:
         for finder in finders:
             others = [each for each in finder(view) if not _is_in_one_run(view, each)]
             found += [_hit(each) for each in others if _is_pan(view, each, known)]
-    return without_overlaps(found)
+    return without_overlaps(found, known)
 
 
 def _is_in_one_run(text: str, marked: Marked) -> bool:

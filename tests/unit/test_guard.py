@@ -129,22 +129,43 @@ def test_a_card_of_the_file_is_seen_digit_by_digit_in_a_longer_list(cell: str) -
 
 @pytest.mark.parametrize("digits", [17, 18, 19])
 @pytest.mark.parametrize("mark", ["|", " | ", "&nbsp;", "</b><b>"])
-def test_groups_of_long_cards_may_be_parted_by_marks(digits: int, mark: str) -> None:
+def test_groups_of_a_long_card_of_the_file_may_be_parted_by_marks(digits: int, mark: str) -> None:
     pan = next(pan for pan in PANS if len(pan) == digits)
     groups = [pan[at : at + 4] for at in range(0, digits, 4)]
 
-    hits = find_in_column(pa.array([mark.join(groups)])).hits
+    hits = find_in_column(pa.array([mark.join(groups)]), known_pans([pan.encode()])).hits
 
     assert [hit.digits for hit in hits[0]] == [pan.encode()]
+
+
+@pytest.mark.parametrize("known", [[], [PAN.encode()]])
+def test_a_code_behind_a_card_is_no_part_of_it(known: list[bytes]) -> None:
+    cells = [f"card {MARKED[0]}|{code:03d}" for code in range(1000)]
+
+    scan = find_in_column(pa.array(cells), known_pans(known))
+
+    assert [scan.hits[at][0].digits for at in range(1000)] == [PAN.encode()] * 1000
+    in_text = [find_pans_in_text(cell, known_pans(known)) for cell in cells]
+    assert [[hit.digits for hit in hits] for hits in in_text] == [[PAN.encode()]] * 1000
+
+
+@pytest.mark.parametrize(
+    "text", ["4 3836 5412 3016 6131 8603", "3_5_4_1_2_3_0_1_6_6_1_3_1_8_6_0_3"]
+)
+def test_a_card_of_the_file_is_found_rather_than_one_by_chance(text: str) -> None:
+    pan = b"5412301661318603"
+    hits = find_in_column(pa.array([text]), known_pans([pan])).hits
+    assert [hit.digits for hit in hits[0]] == [pan]
 
 
 @pytest.mark.parametrize("card", ["5000|5586|3467", "4222|2222|2222|2", "3056|9309|0259|04"])
 def test_short_groups_between_marks_are_seen_where_they_are_a_card_of_the_file(card: str) -> None:
     digits = card.replace("|", "").encode()
-    cells = pa.array([card, f"{card}|7777|8888"])
-    assert not find_in_column(cells).hits
-    hits = find_in_column(cells, known_pans([digits])).hits
-    assert {at: found[0].digits for at, found in hits.items()} == {0: digits, 1: digits}
+    for cell in (card, f"{card}|7777|8888"):
+        column = pa.array([cell])
+        assert not find_in_column(column).hits
+        hits = find_in_column(column, known_pans([digits])).hits
+        assert [hit.digits for hit in hits[0]] == [digits]
 
 
 def test_what_may_be_a_card_of_the_file_is_looked_for_between_marks() -> None:
