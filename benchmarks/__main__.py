@@ -203,30 +203,12 @@ def seconds_for_ten_million_turns() -> float:
 
 def show(document: Mapping[str, Any]) -> None:
     """The tables."""
-    stages, whole = document["stages"], document["whole"]
     table(
         "stages: CPU on one core, every fourth row a new card",
         ("stage", "ns per row"),
-        [(name, round(cost)) for name, cost in stages.items()],
+        [(name, round(cost)) for name, cost in document["stages"].items()],
     )
-    slowest = min(each["pans_per_second"] for each in whole.values())
-    table(
-        "one worker on one core, AWS that answers at once; medians",
-        ("what", "cards/s", "rows/s", "CPU s/M rows", "KMS/M rows", "$/M rows", "peak MB", "times"),
-        [
-            (
-                name,
-                round(each["pans_per_second"]),
-                round(each["rows_per_second"]),
-                round(each["cpu_seconds_per_million_rows"], 1),
-                round(each["kms_calls_per_million_rows"], 1),
-                round(each["dollars_per_million_rows"], 3),
-                round(each["peak_rss_mb"]),
-                round(each["pans_per_second"] / slowest, 1),
-            )
-            for name, each in whole.items()
-        ],
-    )
+    _show_workers(document["whole"])
     table(
         "memory of a worker that works off a whole file by itself",
         ("file", "peak MB", "rows/s"),
@@ -254,6 +236,27 @@ def show(document: Mapping[str, Any]) -> None:
         [
             (each["reader"], round(each["rows_a_second"]), round(each["grown_megabytes"]))
             for each in document["readers"]
+        ],
+    )
+
+
+def _show_workers(whole: Mapping[str, Mapping[str, float]]) -> None:
+    slowest = min(each["pans_per_second"] for each in whole.values())
+    table(
+        "one worker on one core, AWS that answers at once; medians",
+        ("what", "cards/s", "rows/s", "CPU s/M rows", "KMS/M rows", "$/M rows", "peak MB", "times"),
+        [
+            (
+                name,
+                round(each["pans_per_second"]),
+                round(each["rows_per_second"]),
+                round(each["cpu_seconds_per_million_rows"], 1),
+                round(each["kms_calls_per_million_rows"], 1),
+                round(each["dollars_per_million_rows"], 3),
+                round(each["peak_rss_mb"]),
+                round(each["pans_per_second"] / slowest, 1),
+            )
+            for name, each in whole.items()
         ],
     )
 

@@ -32,12 +32,11 @@ from pipeline.core.stored_pans import (
 )
 from pipeline.errors import TransientError
 from pipeline.keys import random_id
+from pipeline.look_back import FilePans, needs_another_pass
 from pipeline.model import START, Chunk, Position, SourceObject
 from pipeline.ports import Ledger, Ports
 from pipeline.tokenize import (
     ChunkResult,
-    FilePans,
-    needs_another_pass,
     tokenize_chunk,
 )
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipeline.bench import Bench
 from pipeline.core.chunks import KeptDigits
-from pipeline.core.distinct import DistinctPans, KnownDigests
+from pipeline.core.distinct import DistinctPans
 from pipeline.core.gather import GatheredPans, MetPans, gather
 from pipeline.core.guard import Hit, find_pans
-from pipeline.core.guard_columns import windows
 from pipeline.core.known_pans import KnownPans, beginnings_of
 from pipeline.core.layouts import Layout
 from pipeline.core.output import (
@@ -24,7 +22,6 @@ from pipeline.core.output import (
     digits_of,
     find_in_text,
     guard_columns,
-    guarded_names,
     output_schema,
     redact,
     scrubbed,
@@ -34,6 +31,7 @@ from pipeline.core.receipts import Tally
 from pipeline.core.rejects import RejectedRow, columns_line
 from pipeline.core.rows import CheckedRows, Fault, check_rows
 from pipeline.errors import TransientError
+from pipeline.look_back import FilePans, late_pans
 from pipeline.minting import Mint, PansToMint
 from pipeline.model import Chunk, Position, StagedObject
 from pipeline.opened_chunk import opened
@@ -65,15 +63,6 @@ class ChunkResult:
     end: Position | None
 
 
-@dataclass(frozen=True, slots=True)
-class FilePans:
-    """All PANs of a file: digests, lengths, and the digits that they begin with."""
-
-    digests: KnownDigests
-    lengths: Collection[int]
-    beginnings: pa.Array = field(repr=False)
-
-
 def tokenize_chunk(
     chunk: Chunk, layout: Layout | None, bench: Bench, file_pans: FilePans | None = None
 ) -> ChunkResult:
@@ -88,37 +77,6 @@ def tokenize_chunk(
     are incomplete and do not exist.
     """
     return _Line(chunk, bench, file_pans).run(layout)
-
-
-def needs_another_pass(
-    parts: Sequence[StagedObject], layout: Layout | None, bench: Bench, file_pans: FilePans
-) -> bool:
-    """Whether a kept cell of a chunk holds a PAN that only other record batches show to be one.
-
-    A record batch is guarded against its own PANs as it passes. One that fails Luhn can stand in a
-    kept cell of another batch and look like any other number; to find it, the columns that were
-    kept are read once more from the staged parts, now that all PANs of the file are known.
-    """
-    if layout is None:  # nothing was kept
-        return False
-    for part in parts:
-        with bench.ports.tokenized.open_staged(part.uri) as stream:
-            file = pq.ParquetFile(stream)
-            names = guarded_names(file.schema_arrow, layout)
-            for batch in file.iter_batches(columns=names):
-                if _late_pans(batch.columns, layout, bench, file_pans):
-                    return True
-    return False
-
-
-def _late_pans(
-    kept: Iterable[pa.Array], layout: Layout, bench: Bench, file_pans: FilePans
-) -> list[bytes]:
-    """PANs of the file in kept cells, whether or not the rows at hand show them to be PANs."""
-    lengths, beginnings = file_pans.lengths, file_pans.beginnings
-    candidates = list({each for cells in kept for each in windows(cells, lengths, beginnings)})
-    is_pan = file_pans.digests.has(bench.fingerprints(candidates, layout))
-    return [each for each, is_one in zip(candidates, is_pan, strict=True) if is_one]
 
 
 class _Line:
@@ -205,12 +163,10 @@ class _Line:
         schema = output_schema(batch.file_columns, self._layout)
         self._tally.note_columns(columns_by_fate(batch.file_columns, self._layout))
         checked = check_rows(batch.columns, self._layout)
-        late_pans: list[bytes] = []
+        late: list[bytes] = []
         if self._file_pans is not None:
-            late_pans = _late_pans(
-                checked.kept.values(), self._layout, self._bench, self._file_pans
-            )
-        known = KnownPans(pa.concat_arrays([checked.known_pans, _as_strings(late_pans)]))
+            late = late_pans(checked.kept.values(), self._layout, self._bench, self._file_pans)
+        known = KnownPans(pa.concat_arrays([checked.known_pans, _as_strings(late)]))
         text_hits = find_in_text(checked, self._layout, known)
         in_text = digits_of(text_hits)
         known = known.and_also(in_text)

@@ -30,8 +30,10 @@ ALLOWED = {
     "tokenize_api": PURE | {"ports", "access", "keys", "minting"},
     "bench": PURE | {"ports"},
     "opened_chunk": PURE | {"ports", "bench", "staging", "decryption"},
-    "tokenize": PURE | {"ports", "keys", "minting", "staging", "bench", "opened_chunk"},
-    "chunking": PURE | {"ports", "keys", "bench", "tokenize"},
+    "look_back": PURE | {"ports", "bench"},
+    "tokenize": PURE
+    | {"ports", "keys", "minting", "staging", "bench", "opened_chunk", "look_back"},
+    "chunking": PURE | {"ports", "keys", "bench", "look_back", "tokenize"},
     "vault_care": PURE | {"ports", "keys"},
     "detokenize": PURE | {"ports"},
     "fan_out": PURE | {"ports", "chunking", "opened_chunk"},
